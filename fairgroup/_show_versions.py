@@ -1,0 +1,39 @@
+"""Versions of everything that can change a result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+
+from fairgroup._version import __version__
+
+__all__ = ["show_versions", "versions"]
+
+_CORE = ("numpy", "scipy", "scikit-learn", "pandas", "narwhals", "joblib", "numba", "fairlearn")
+_OPTIONAL = ("torch", "skorch", "cvxpy", "matplotlib", "jinja2", "pooch", "pyarrow", "lightgbm")
+
+
+def versions(*, optional: bool = True) -> dict[str, str]:
+    """Return name -> version of Python, fairgroup and its dependencies; missing ones are left out."""
+    found = {"python": sys.version.split()[0], "fairgroup": __version__}
+    for name in (*_CORE, *_OPTIONAL) if optional else _CORE:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def show_versions() -> None:
+    """Print the system and the versions of fairgroup's dependencies, for a bug report.
+
+    Examples
+    --------
+    >>> import fairgroup
+    >>> fairgroup.show_versions()  # doctest: +ELLIPSIS
+    system: ...
+    """
+    print(f"system: {platform.platform()}")
+    for name, version in versions().items():
+        print(f"{name}: {version}")

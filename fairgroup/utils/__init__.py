@@ -1,0 +1,1 @@
+"""Private helpers shared by the rooms; nothing here is public."""
