@@ -1,7 +1,7 @@
 """Fairness-aware machine learning in scikit-learn style.
 
-The public names are listed in ``__init__.pyi`` and loaded when first used, so that ``import fairgroup`` itself
-imports neither scikit-learn nor any optional library.
+The public names are listed in ``__init__.pyi`` and loaded when first used, so that ``import
+fairgroup`` itself imports neither scikit-learn nor any optional library.
 """
 
 import lazy_loader as _lazy

@@ -15,7 +15,9 @@ _OPTIONAL = ("torch", "skorch", "cvxpy", "matplotlib", "jinja2", "pooch", "pyarr
 
 
 def versions(*, optional: bool = True) -> dict[str, str]:
-    """Return name -> version of Python, fairgroup and its dependencies; missing ones are left out."""
+    """Return name -> version of Python, fairgroup and its dependencies; missing ones are left
+    out.
+    """
     found = {"python": sys.version.split()[0], "fairgroup": __version__}
     for name in (*_CORE, *_OPTIONAL) if optional else _CORE:
         try:

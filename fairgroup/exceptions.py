@@ -1,7 +1,7 @@
 """The errors and warnings that are fairgroup's own.
 
-Where scikit-learn has one that fits, it is used: ``UndefinedMetricWarning`` for a rate without a denominator,
-``ConvergenceWarning`` for a solver that missed its tolerance, ``NotFittedError``.
+Where scikit-learn has one that fits, it is used: ``UndefinedMetricWarning`` for a rate without a
+denominator, ``ConvergenceWarning`` for a solver that missed its tolerance, ``NotFittedError``.
 """
 
 __all__ = ["FairgroupWarning", "FairnessWarning", "UnseenGroupError"]
@@ -14,8 +14,9 @@ class FairgroupWarning(UserWarning):
 class FairnessWarning(FairgroupWarning):
     """Some rows or a whole fit are not covered by the fairness requirement that was asked for.
 
-    Raised, for example, when an estimator is fitted without ``sensitive_features``, when rows without a known
-    group take no part in the fairness term, or when groups are too small and are merged.
+    Raised, for example, when an estimator is fitted without ``sensitive_features``, when rows
+    without a known group take no part in the fairness term, or when groups are too small and are
+    merged.
     """
 
 

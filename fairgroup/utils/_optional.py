@@ -26,7 +26,8 @@ def require(module: str, *, extra: str) -> Any:
     Raises
     ------
     ImportError
-        When the library is not installed. An error inside an installed library is passed on as it is.
+        When the library is not installed. An error inside an installed library is passed on as it
+        is.
     """
     try:
         return importlib.import_module(module)

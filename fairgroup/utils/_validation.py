@@ -52,7 +52,9 @@ def check_weights(
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
-    """Turn scikit-learn's ``random_state`` into a NumPy Generator, which draws multinomials in batches."""
+    """Turn scikit-learn's ``random_state`` into a NumPy Generator, which draws multinomials in
+    batches.
+    """
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, int | np.integer):

@@ -1,0 +1,87 @@
+"""How an estimator of ours asks for, and reads, ``sensitive_features``."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from fairgroup.exceptions import FairnessWarning
+from fairgroup.groups._codes import GroupCodes
+from fairgroup.groups._group_encoder import GroupEncoder
+
+__all__ = ["GroupConsumer", "encode_groups"]
+
+
+class GroupConsumer:
+    """Mixin: ``sensitive_features`` is requested in ``fit`` and ``partial_fit`` without being told.
+
+    With metadata routing on, ``GridSearchCV(make_pipeline(scaler, Est()), grid).fit(X, y,
+    sensitive_features=A)`` then works with nothing else said. Put it left of ``BaseEstimator``.
+    """
+
+    __metadata_request__fit: ClassVar = {"sensitive_features": True}
+    __metadata_request__partial_fit: ClassVar = {"sensitive_features": True}
+
+
+def encode_groups(
+    sensitive_features: Any,
+    n_samples: int,
+    *,
+    encoder: GroupEncoder | None = None,
+    estimator: Any = None,
+) -> tuple[GroupEncoder | None, GroupCodes]:
+    """Encode the groups of the rows that an estimator is fitted on.
+
+    Parameters
+    ----------
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or None
+        Protected attributes. None means one group, with a warning.
+    n_samples : int
+        Rows of X.
+    encoder : GroupEncoder or None, default=None
+        The user's encoder: used as it is when fitted, else cloned and fitted. None: the defaults.
+    estimator : object, default=None
+        Names the estimator in the warning.
+
+    Returns
+    -------
+    encoder : GroupEncoder or None
+        Fitted; None when there are no groups.
+    groups : GroupCodes
+
+    Warns
+    -----
+    FairnessWarning
+        When ``sensitive_features`` is None: the fit is unpenalised.
+    """
+    if sensitive_features is None:
+        warnings.warn(
+            f"{type(estimator).__name__} was fitted without sensitive_features: "
+            "nothing was done for fairness.",
+            FairnessWarning,
+            stacklevel=3,
+        )
+        return None, GroupCodes.everyone(n_samples)
+    if encoder is not None and _is_fitted(encoder):
+        groups = encoder.transform(sensitive_features)
+    else:
+        encoder = GroupEncoder() if encoder is None else clone(encoder)
+        groups = encoder.fit_transform(sensitive_features)
+    if len(groups) != n_samples:
+        raise ValueError(
+            f"sensitive_features has {len(groups)} rows, but X has {n_samples}; "
+            "both must describe the same rows."
+        )
+    return encoder, groups
+
+
+def _is_fitted(encoder: GroupEncoder) -> bool:
+    try:
+        check_is_fitted(encoder)
+    except NotFittedError:
+        return False
+    return True
