@@ -1,0 +1,76 @@
+"""Write the API reference: one page per public subpackage, listing what its ``__all__`` names.
+
+A new subpackage appears by existing. Its page opens with the package's docstring; autosummary then writes a page
+for every name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import shutil
+from pathlib import Path
+from typing import Any
+
+import fairgroup
+
+FOLDER = Path("api", "generated")
+
+
+def public_modules(order: list[str]) -> list[str]:
+    """Return the names of the public subpackages and modules, those of ``order`` first."""
+    found = {info.name for info in pkgutil.iter_modules(fairgroup.__path__)}
+    found = {name for name in found if not name.startswith("_") and name not in {"utils", "cli"}}
+    return [name for name in order if name in found] + sorted(found.difference(order))
+
+
+def kinds(module: Any) -> dict[str, list[str]]:
+    """Sort the public names of a module into headings."""
+    headings: dict[str, list[str]] = {"Classes": [], "Functions": [], "Constants": []}
+    for name in sorted(module.__all__, key=str.lower):
+        value = getattr(module, name)
+        if inspect.ismodule(value):
+            continue
+        kind = "Classes" if inspect.isclass(value) else "Functions" if callable(value) else "Constants"
+        headings[kind].append(name)
+    return headings
+
+
+def page(module_name: str) -> str:
+    """Return the reStructuredText of one module's page."""
+    module = importlib.import_module(module_name)
+    label, text = module_name.replace(".", "_"), inspect.cleandoc(module.__doc__ or "")
+    lines = [f".. _api_{label}:", "", module_name, "=" * len(module_name), ""]
+    lines += [f".. currentmodule:: {module_name}", "", text, ""]
+    for heading, names in kinds(module).items():
+        if names:
+            lines += [heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: names", ""]
+            lines += [*(f"   {name}" for name in names), ""]
+    return "\n".join(lines)
+
+
+def write_pages(app: Any, config: Any) -> None:
+    """Write all pages before autosummary looks for its directives."""
+    folder = Path(app.srcdir) / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, name in enumerate(public_modules(config.api_order)):
+        text = page(f"fairgroup.{name}")
+        (folder / f"{number:02d}_{name}.rst").write_text(text, encoding="utf-8")
+
+
+def skip_inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out members that come from scikit-learn or Python: their documentation is theirs."""
+    function = inspect.unwrap(getattr(obj, "fget", None) or getattr(obj, "__func__", obj))
+    module = getattr(function, "__module__", None) or "fairgroup"
+    generated = name.startswith("set_") and name.endswith("_request")
+    return True if generated or not module.startswith("fairgroup") else None
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the extension."""
+    app.add_config_value("api_order", [], "env")
+    app.connect("config-inited", write_pages)
+    app.connect("autodoc-skip-member", skip_inherited)
+    return {"parallel_read_safe": True}
