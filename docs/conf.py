@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from sphinx_gallery.sorting import FileNameSortKey
-
 from fairgroup import __version__
 
 HERE = Path(__file__).parent
@@ -33,7 +31,9 @@ extensions = [
 exclude_patterns = ["_build", "_ext", "_templates", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 default_role = "code"
-nitpicky = False  # docstrings name types of other libraries, and no inventory is fetched from the network
+nitpicky = (
+    False  # docstrings name types of other libraries, and no inventory is fetched from the network
+)
 
 # Other projects' inventories need the network, so they are used only where somebody asks for them.
 if os.environ.get("FAIRGROUP_DOCS_INTERSPHINX"):
@@ -60,7 +60,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"__init__\.py|/notebooks/",
-    "within_subsection_order": FileNameSortKey,
+    "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "api/generated/backreferences",
     "doc_module": ("fairgroup",),
     "download_all_examples": False,
@@ -76,6 +76,7 @@ copybutton_prompt_is_regexp = True
 html_theme = "pydata_sphinx_theme"
 html_title = f"fairgroup {version}"
 html_static_path = ["_static"]
+html_css_files = ["fairgroup.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
@@ -83,4 +84,4 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"index": [], "glossary": [], "add_a_method": [], "changelog": []}
+html_sidebars = {"index": [], "glossary": [], "add_a_method": []}

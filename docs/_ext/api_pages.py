@@ -32,7 +32,13 @@ def kinds(module: Any) -> dict[str, list[str]]:
         value = getattr(module, name)
         if inspect.ismodule(value):
             continue
-        kind = "Classes" if inspect.isclass(value) else "Functions" if callable(value) else "Constants"
+        kind = (
+            "Classes"
+            if inspect.isclass(value)
+            else "Functions"
+            if callable(value)
+            else "Constants"
+        )
         headings[kind].append(name)
     return headings
 
@@ -45,7 +51,14 @@ def page(module_name: str) -> str:
     lines += [f".. currentmodule:: {module_name}", "", text, ""]
     for heading, names in kinds(module).items():
         if names:
-            lines += [heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: names", ""]
+            lines += [
+                heading,
+                "-" * len(heading),
+                "",
+                ".. autosummary::",
+                "   :toctree: names",
+                "",
+            ]
             lines += [*(f"   {name}" for name in names), ""]
     return "\n".join(lines)
 
@@ -60,17 +73,25 @@ def write_pages(app: Any, config: Any) -> None:
         (folder / f"{number:02d}_{name}.rst").write_text(text, encoding="utf-8")
 
 
-def skip_inherited(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+def find_pages(app: Any) -> None:
+    """Let an environment kept from an earlier build see pages that are new, before autosummary reads them."""
+    app.env.find_files(app.config, app.builder)
+
+
+def skip_inherited(
+    app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
     """Leave out members that come from scikit-learn or Python: their documentation is theirs."""
     function = inspect.unwrap(getattr(obj, "fget", None) or getattr(obj, "__func__", obj))
-    module = getattr(function, "__module__", None) or "fairgroup"
+    ours = (getattr(function, "__module__", None) or "").startswith("fairgroup")
     generated = name.startswith("set_") and name.endswith("_request")
-    return True if generated or not module.startswith("fairgroup") else None
+    return True if generated or (inspect.isroutine(function) and not ours) else None
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
     app.add_config_value("api_order", [], "env")
     app.connect("config-inited", write_pages)
+    app.connect("builder-inited", find_pages, priority=400)
     app.connect("autodoc-skip-member", skip_inherited)
     return {"parallel_read_safe": True}

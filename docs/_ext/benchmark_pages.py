@@ -23,7 +23,8 @@ def plain(text: str) -> str:
     """Escape what reStructuredText would read as markup, except code between backticks."""
     parts = re.split(r"`{1,2}([^`]+)`{1,2}", text)
     return "".join(
-        f"``{part}``" if index % 2 else re.sub(r"([\\*_|`])", r"\\\1", part) for index, part in enumerate(parts)
+        f"``{part}``" if index % 2 else re.sub(r"([\\*_|`])", r"\\\1", part)
+        for index, part in enumerate(parts)
     )
 
 
@@ -60,7 +61,11 @@ def conditions(record: dict[str, Any]) -> list[str]:
     machine = record.get("machine", {})
     versions = ", ".join(f"{name} {number}" for name, number in record.get("versions", {}).items())
     size = f"{machine.get('cores', '?')} cores, {machine.get('memory_gib', '?')} GiB, {machine.get('system', '?')}"
-    return [f":Date: {record.get('date', 'unknown')}", f":Machine: {plain(size)}", f":Versions: {plain(versions)}"]
+    return [
+        f":Date: {record.get('date', 'unknown')}",
+        f":Machine: {plain(size)}",
+        f":Versions: {plain(versions)}",
+    ]
 
 
 def page(record: dict[str, Any]) -> str:
@@ -80,9 +85,21 @@ def write_pages(app: Any, config: Any) -> None:
     files = sorted((source / RESULTS).glob("*.json"))
     for path in files:
         record = json.loads(path.read_text(encoding="utf-8"))
-        (folder / f"{path.stem}.rst").write_text(page({**record, "name": path.stem}), encoding="utf-8")
+        (folder / f"{path.stem}.rst").write_text(
+            page({**record, "name": path.stem}), encoding="utf-8"
+        )
     entries = [f"   {path.stem}" for path in files]
-    index = ["Benchmarks", "==========", "", _INTRODUCTION, ".. toctree::", "   :maxdepth: 1", "", *entries, ""]
+    index = [
+        "Benchmarks",
+        "==========",
+        "",
+        _INTRODUCTION,
+        ".. toctree::",
+        "   :maxdepth: 1",
+        "",
+        *entries,
+        "",
+    ]
     (folder / "index.rst").write_text("\n".join(index), encoding="utf-8")
 
 
