@@ -46,7 +46,7 @@ if os.environ.get("FAIRGROUP_DOCS_INTERSPHINX"):
         "fairlearn": ("https://fairlearn.org/main", None),
     }
 
-# The API reference lists every public subpackage; these come first and in this order, others follow by name.
+# The API reference lists every public subpackage: these first, in this order, others by name.
 api_order = ["groups", "metrics", "datasets", "comparison", "exceptions"]
 
 autosummary_generate = True

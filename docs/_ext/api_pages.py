@@ -1,7 +1,7 @@
 """Write the API reference: one page per public subpackage, listing what its ``__all__`` names.
 
-A new subpackage appears by existing. Its page opens with the package's docstring; autosummary then writes a page
-for every name.
+A new subpackage appears by existing. Its page opens with the package's docstring; autosummary
+then writes a page for every name.
 """
 
 from __future__ import annotations
@@ -25,22 +25,21 @@ def public_modules(order: list[str]) -> list[str]:
     return [name for name in order if name in found] + sorted(found.difference(order))
 
 
-def kinds(module: Any) -> dict[str, list[str]]:
-    """Sort the public names of a module into headings."""
-    headings: dict[str, list[str]] = {"Classes": [], "Functions": [], "Constants": []}
+def heading(value: Any) -> str:
+    """Return the heading under which a public name stands."""
+    if inspect.isclass(value):
+        return "Classes"
+    return "Functions" if callable(value) else "Constants"
+
+
+def sections(module: Any) -> dict[str, list[str]]:
+    """Sort the public names of a module under their headings."""
+    found: dict[str, list[str]] = {"Classes": [], "Functions": [], "Constants": []}
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
-        if inspect.ismodule(value):
-            continue
-        kind = (
-            "Classes"
-            if inspect.isclass(value)
-            else "Functions"
-            if callable(value)
-            else "Constants"
-        )
-        headings[kind].append(name)
-    return headings
+        if not inspect.ismodule(value):
+            found[heading(value)].append(name)
+    return {title: names for title, names in found.items() if names}
 
 
 def page(module_name: str) -> str:
@@ -49,17 +48,9 @@ def page(module_name: str) -> str:
     label, text = module_name.replace(".", "_"), inspect.cleandoc(module.__doc__ or "")
     lines = [f".. _api_{label}:", "", module_name, "=" * len(module_name), ""]
     lines += [f".. currentmodule:: {module_name}", "", text, ""]
-    for heading, names in kinds(module).items():
-        if names:
-            lines += [
-                heading,
-                "-" * len(heading),
-                "",
-                ".. autosummary::",
-                "   :toctree: names",
-                "",
-            ]
-            lines += [*(f"   {name}" for name in names), ""]
+    for title, names in sections(module).items():
+        lines += [title, "-" * len(title), "", ".. autosummary::", "   :toctree: names", ""]
+        lines += [*(f"   {name}" for name in names), ""]
     return "\n".join(lines)
 
 
@@ -68,19 +59,19 @@ def write_pages(app: Any, config: Any) -> None:
     folder = Path(app.srcdir) / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for number, name in enumerate(public_modules(config.api_order)):
-        text = page(f"fairgroup.{name}")
-        (folder / f"{number:02d}_{name}.rst").write_text(text, encoding="utf-8")
+    names = public_modules(config.api_order)
+    for name in names:
+        (folder / f"{name}.rst").write_text(page(f"fairgroup.{name}"), encoding="utf-8")
+    entries = "".join(f"   generated/{name}\n" for name in names)
+    (folder / "toctree.txt").write_text(f".. toctree::\n   :maxdepth: 1\n\n{entries}")
 
 
 def find_pages(app: Any) -> None:
-    """Let an environment kept from an earlier build see pages that are new, before autosummary reads them."""
+    """Let an environment kept from an earlier build see new pages before autosummary does."""
     app.env.find_files(app.config, app.builder)
 
 
-def skip_inherited(
-    app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
-) -> bool | None:
+def skip_inherited(app: Any, what: str, name: str, obj: Any, *_: Any) -> bool | None:
     """Leave out members that come from scikit-learn or Python: their documentation is theirs."""
     function = inspect.unwrap(getattr(obj, "fget", None) or getattr(obj, "__func__", obj))
     ours = (getattr(function, "__module__", None) or "").startswith("fairgroup")

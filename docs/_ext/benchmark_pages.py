@@ -1,4 +1,4 @@
-"""Write a page for every ``benchmarks/results/*.json``, so that no figure in the docs is typed by hand."""
+"""Write a page for every ``benchmarks/results/*.json``: no figure in the docs is typed by hand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 RESULTS = Path("..", "benchmarks", "results")
 FOLDER = Path("benchmarks")
 _INTRODUCTION = """\
-Every table here is written by a script in ``benchmarks/`` that runs fairgroup and the named peers in one go, and
-is turned into this page when the documentation is built. Times depend on the machine; what counts is the ratio
-within a table.
+Every table here is written by a script in ``benchmarks/`` that runs fairgroup and the named peers
+in one go, and is turned into this page when the documentation is built. Times depend on the
+machine; what counts is the ratio within a table.
 """
 
 
@@ -58,11 +58,10 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 
 def conditions(record: dict[str, Any]) -> list[str]:
     """Say when, on what machine and with which versions the figures were obtained."""
-    machine = record.get("machine", {})
-    versions = ", ".join(f"{name} {number}" for name, number in record.get("versions", {}).items())
-    size = f"{machine.get('cores', '?')} cores, {machine.get('memory_gib', '?')} GiB, {machine.get('system', '?')}"
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    size = "{cores} cores, {memory_gib} GiB, {system}".format(**record["machine"])
     return [
-        f":Date: {record.get('date', 'unknown')}",
+        f":Date: {record['date']}",
         f":Machine: {plain(size)}",
         f":Versions: {plain(versions)}",
     ]
