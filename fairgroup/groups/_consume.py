@@ -17,7 +17,7 @@ __all__ = ["GroupConsumer", "encode_groups"]
 
 
 class GroupConsumer:
-    """Mixin: ``sensitive_features`` is requested in ``fit`` and ``partial_fit`` without being told.
+    """Mixin: ``fit`` and ``partial_fit`` request ``sensitive_features`` without being told.
 
     With metadata routing on, ``GridSearchCV(make_pipeline(scaler, Est()), grid).fit(X, y,
     sensitive_features=A)`` then works with nothing else said. Put it left of ``BaseEstimator``.

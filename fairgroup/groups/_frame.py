@@ -129,7 +129,7 @@ def factorize(column: pd.Series) -> tuple[NDArray[np.int64], tuple[Hashable, ...
     """
     if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
         used = column.cat.remove_unused_categories()
-        return used.cat.codes.to_numpy(np.int64), tuple(used.cat.categories.tolist())
+        return np.asarray(used.cat.codes, dtype=np.int64), tuple(used.cat.categories.tolist())
     codes, uniques = pd.factorize(column)
     levels = uniques.tolist()
     order = _sorted_positions(levels)

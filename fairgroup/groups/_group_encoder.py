@@ -340,10 +340,10 @@ class _Partition:
     ) -> _Partition:
         sizes = tuple(len(level) for level in levels)
         keys, counts = _unique(_keys(coded, sizes), math.prod(sizes))
-        where = np.unravel_index(keys, sizes) if len(keys) else ((),) * len(sizes)
-        labels = list(
-            zip(*([lv[i] for i in at] for lv, at in zip(levels, where, strict=True)), strict=True)
-        )
+        labels = [
+            tuple(level[i] for level, i in zip(levels, np.unravel_index(key, sizes), strict=True))
+            for key in keys
+        ]
         group_of_key = np.arange(len(keys))
         merged = counts < min_group_size if small == "merge" else np.zeros(len(keys), bool)
         if merged.any():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from sklearn import get_config
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -14,6 +16,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
+from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -30,6 +33,35 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+def routing_enabled() -> bool:
+    """Return whether metadata routing is on."""
+    return bool(get_config()["enable_metadata_routing"])
+
+
+def request_metadata(
+    estimator: Any, param: str, methods: Iterable[str], *, also: Iterable[str] = ()
+) -> None:
+    """Make an estimator request ``param`` in those of ``methods`` whose signature names it.
+
+    Unlike ``set_fit_request`` this needs no method of its own for each call, leaves a request that
+    was made before as it is, and covers methods of ``also`` that take the parameter through
+    ``**kwargs``.
+    """
+    requests = get_routing_for_object(estimator)
+    if not isinstance(requests, MetadataRequest) or not hasattr(estimator, "__dict__"):
+        return
+    wanted = {method for method in methods if _names(getattr(estimator, method, None), param)}
+    for method in sorted(wanted | set(also)):
+        request = getattr(requests, method)
+        if request.requests.get(param) is None:
+            request.add_request(param=param, alias=True)
+            estimator._metadata_request = requests
+
+
+def _names(method: Any, param: str) -> bool:
+    return callable(method) and param in inspect.signature(method).parameters
+
+
 __all__ = [
     "CALLBACKS",
     "CallbackSupportMixin",
@@ -39,6 +71,8 @@ __all__ = [
     "Options",
     "StrOptions",
     "fit_context",
+    "request_metadata",
+    "routing_enabled",
     "validate_params",
     "with_callbacks",
 ]

@@ -1,0 +1,276 @@
+"""Protected attributes -> overlapping groups, as a matrix of memberships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from fairgroup.groups._frame import sensitive_frame
+from fairgroup.groups._group_encoder import GroupEncoder
+from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
+
+EVERYONE = "everyone"
+
+
+class MembershipEncoder(BaseEstimator):
+    """Encode protected attributes as overlapping groups.
+
+    Every level of every column is a group, so that a row is in several of them; intersections of
+    columns and a group of everyone can be added.
+
+    Parameters
+    ----------
+    intersections : bool, default=False
+        Whether the combinations of two or more columns are groups as well.
+    max_arity : int or None, default=None
+        Most columns that are combined, with ``intersections=True``. None combines up to all.
+    min_group_size : int, default=0
+        Intersections with fewer rows than this in `fit` are left out and listed in
+        ``left_out_``. Levels of single columns are always kept, so that nobody is in no group.
+    fractional : sequence of str, default=()
+        Columns that are memberships already, with numbers in [0, 1] (a probability of belonging
+        to a group, for example); they are taken as they are.
+    everyone : bool, default=False
+        Whether the first group is ``"everyone"``, a column of ones.
+    missing : {"error", "group", "ignore"}, default="error"
+        As in `GroupEncoder`; "ignore" leaves the row out of the groups that need the value.
+    unseen : {"error", "ignore"}, default="error"
+        As in `GroupEncoder`; "ignore" leaves the row out of the groups that need the level.
+
+    Attributes
+    ----------
+    names_ : tuple of str
+        One name per group, such as ``"sex=f"`` or ``"sex=f, race=a"``.
+    counts_ : ndarray of shape (n_groups,)
+        Sum of memberships of each group in `fit`.
+    left_out_ : tuple of str
+        Intersections that were smaller than ``min_group_size``.
+
+    See Also
+    --------
+    GroupEncoder : Groups that do not overlap.
+
+    Examples
+    --------
+    >>> from fairgroup.groups import MembershipEncoder
+    >>> people = {"sex": ["f", "m", "m"], "old": [True, True, False]}
+    >>> encoder = MembershipEncoder().fit(people)
+    >>> encoder.names_
+    ('sex=f', 'sex=m', 'old=False', 'old=True')
+    >>> encoder.transform(people)
+    array([[1., 0., 0., 1.],
+           [0., 1., 0., 1.],
+           [0., 1., 1., 0.]])
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "intersections": ["boolean"],
+        "max_arity": [Interval(Integral, 1, None, closed="left"), None],
+        "min_group_size": [Interval(Integral, 0, None, closed="left")],
+        "fractional": ["array-like"],
+        "everyone": ["boolean"],
+        "missing": [StrOptions({"error", "group", "ignore"})],
+        "unseen": [StrOptions({"error", "ignore"})],
+    }
+
+    def __init__(
+        self,
+        *,
+        intersections: bool = False,
+        max_arity: int | None = None,
+        min_group_size: int = 0,
+        fractional: Sequence[str] = (),
+        everyone: bool = False,
+        missing: str = "error",
+        unseen: str = "error",
+    ) -> None:
+        self.intersections = intersections
+        self.max_arity = max_arity
+        self.min_group_size = min_group_size
+        self.fractional = fractional
+        self.everyone = everyone
+        self.missing = missing
+        self.unseen = unseen
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, sensitive_features: Any, y: Any = None) -> Self:
+        """Learn the groups.
+
+        Parameters
+        ----------
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
+            Protected attributes: text, integers, booleans, categories; and the columns named in
+            ``fractional``.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MembershipEncoder
+
+        Raises
+        ------
+        ValueError
+            As `GroupEncoder.fit`; and for ``fractional`` columns that are not there or not in
+            [0, 1].
+        """
+        frame, self._named = sensitive_frame(sensitive_features)
+        lost = [column for column in self.fractional if column not in frame.columns]
+        if lost:
+            raise ValueError(
+                f"fractional names {lost}, but the columns are {list(frame.columns)}."
+            )
+        self.columns_ = tuple(frame.columns)
+        self._encoders = [
+            GroupEncoder(missing=self.missing, unseen=self.unseen).fit(frame[list(columns)])
+            for columns in self._column_sets()
+        ]
+        self._kept = [self._large_enough(encoder) for encoder in self._encoders]
+        self.names_, self.left_out_ = self._names()
+        self.counts_ = self._stack(frame).sum(axis=0)
+        return self
+
+    def transform(self, sensitive_features: Any) -> NDArray[np.float64]:
+        """Return the memberships of rows.
+
+        Parameters
+        ----------
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
+            The columns that `fit` has seen.
+
+        Returns
+        -------
+        memberships : ndarray of shape (n_samples, n_groups)
+            In {0, 1}, or in [0, 1] for ``fractional`` columns.
+
+        Raises
+        ------
+        UnseenGroupError
+            For a level or combination that `fit` has not seen, with ``unseen="error"``.
+        """
+        check_is_fitted(self)
+        frame, named = sensitive_frame(sensitive_features)
+        if not (named and self._named) and frame.shape[1] == len(self.columns_):
+            frame = frame.set_axis(list(self.columns_), axis=1)
+        lost = [column for column in self.columns_ if column not in frame.columns]
+        if lost:
+            raise ValueError(
+                f"sensitive_features lacks the columns {lost} that were there in fit."
+            )
+        return self._stack(frame)
+
+    def fit_transform(self, sensitive_features: Any, y: Any = None) -> NDArray[np.float64]:
+        """Learn the groups and return the memberships of the same rows.
+
+        Parameters
+        ----------
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
+            Protected attributes.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        memberships : ndarray of shape (n_samples, n_groups)
+        """
+        return self.fit(sensitive_features).transform(sensitive_features)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the groups.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored; the columns are those seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of object, shape (n_groups,)
+        """
+        check_is_fitted(self)
+        return np.array(self.names_, dtype=object)
+
+    def _column_sets(self) -> list[tuple[str, ...]]:
+        discrete = [column for column in self.columns_ if column not in self.fractional]
+        most = len(discrete) if self.max_arity is None else min(self.max_arity, len(discrete))
+        arities = range(1, (most if self.intersections else min(most, 1)) + 1)
+        return [columns for arity in arities for columns in combinations(discrete, arity)]
+
+    def _large_enough(self, encoder: GroupEncoder) -> NDArray[np.bool_]:
+        if len(encoder.columns_) == 1:
+            return np.ones(len(encoder.labels_), dtype=bool)
+        return encoder.counts_ >= self.min_group_size
+
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        named = [
+            (", ".join(f"{c}={v}" for c, v in zip(encoder.columns_, label, strict=True)), kept)
+            for encoder, keep in zip(self._encoders, self._kept, strict=True)
+            for label, kept in zip(encoder.labels_, keep, strict=True)
+        ]
+        first = (EVERYONE,) if self.everyone else ()
+        groups = tuple(name for name, kept in named if kept)
+        left_out = tuple(name for name, kept in named if not kept)
+        return (*first, *groups, *map(str, self.fractional)), left_out
+
+    def _stack(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        blocks = [np.ones((len(frame), 1))] if self.everyone else []
+        for encoder, kept in zip(self._encoders, self._kept, strict=True):
+            groups = encoder.transform(frame[list(encoder.columns_)])
+            blocks.append(groups.membership()[:, kept])
+        blocks += [
+            check_memberships(frame[[column]], name=f"Column {column!r} of sensitive_features")[0]
+            for column in self.fractional
+        ]
+        return np.hstack(blocks)
+
+
+def check_memberships(
+    memberships: ArrayLike | pd.DataFrame,
+    *,
+    n_samples: int | None = None,
+    name: str = "memberships",
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Validate a matrix of memberships.
+
+    Parameters
+    ----------
+    memberships : array-like of shape (n_samples, n_groups)
+        Numbers in [0, 1].
+    n_samples : int or None, default=None
+        Number of rows that is expected.
+    name : str, default="memberships"
+        The argument's name in messages.
+
+    Returns
+    -------
+    memberships : ndarray of float64, shape (n_samples, n_groups)
+    names : tuple of str
+        The columns' names, else ``"group_0"``, ...
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape or a number outside [0, 1], NaN included.
+    """
+    frame, named = sensitive_frame(memberships, name=name, n_samples=n_samples)
+    try:
+        matrix = frame.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers in [0, 1]; found text.") from error
+    bad = ~((matrix >= 0) & (matrix <= 1))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{name} must be in [0, 1]; row {row}, column {frame.columns[column]!r} "
+            f"is {matrix[row, column]}."
+        )
+    names = frame.columns if named else [f"group_{j}" for j in range(frame.shape[1])]
+    return matrix, tuple(map(str, names))

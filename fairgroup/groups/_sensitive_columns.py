@@ -1,0 +1,396 @@
+"""The columns of X that describe people, taken out of X on the way into any estimator.
+
+scikit-learn's search, ``cross_val_predict`` and scorers never hand metadata to ``predict``, and without metadata
+routing a Pipeline hands none to ``fit``. Taking the groups from X needs neither.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_regressor
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    get_routing_for_object,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairgroup.exceptions import FairnessWarning
+from fairgroup.utils._sklearn import HasMethods, fit_context, request_metadata, routing_enabled
+
+_PARAM = "sensitive_features"
+_PREDICTORS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score")
+
+
+def _inner_has(method: str) -> Callable[[SensitiveColumns], bool]:
+    def check(self: SensitiveColumns) -> bool:
+        return hasattr(getattr(self, "estimator_", self.estimator), method)
+
+    return check
+
+
+class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
+    """Hand columns of X to an estimator as its ``sensitive_features``.
+
+    The inner estimator may be one of fairgroup, one of fairlearn, or a whole Pipeline. The groups
+    reach ``fit`` and, where the inner method takes them, ``predict``, ``predict_proba``,
+    ``decision_function`` and ``score``. This works in every search, splitter and scorer of
+    scikit-learn, with metadata routing on or off; routing is switched on for the inner call only.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is fitted.
+    columns : str, int or sequence of them
+        Names (for frames) or positions (for arrays) of the protected attributes in X.
+    drop : bool, default=False
+        Whether the inner estimator sees X without these columns.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted inner estimator.
+    classes_ : ndarray
+        Class labels, where the inner estimator has them.
+    n_features_in_ : int
+        Number of columns of X, protected ones included.
+    feature_names_in_ : ndarray of str
+        Their names, where X has them.
+
+    Examples
+    --------
+    >>> from fairlearn.postprocessing import ThresholdOptimizer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_predict
+    >>> from fairgroup.datasets import load_lending
+    >>> from fairgroup.groups import SensitiveColumns
+    >>> lending = load_lending()
+    >>> X = lending.data[["sex", "income", "debt_ratio"]].head(500)
+    >>> inner = ThresholdOptimizer(estimator=LogisticRegression(), predict_method="predict_proba")
+    >>> model = SensitiveColumns(inner, "sex", drop=True)
+    >>> cross_val_predict(model, X, lending.target.head(500), cv=3).shape
+    (500,)
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "estimator": [HasMethods(["fit"])],
+        "columns": [str, "array-like", int],
+        "drop": ["boolean"],
+    }
+
+    def __init__(
+        self, estimator: Any, columns: str | int | Sequence[str | int], *, drop: bool = False
+    ) -> None:
+        self.estimator = estimator
+        self.columns = columns
+        self.drop = drop
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Fit the inner estimator.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        y : array-like of shape (n_samples,), default=None
+            Target.
+        **fit_params : dict
+            Handed on to the inner ``fit`` (through routing where that is on).
+
+        Returns
+        -------
+        self : SensitiveColumns
+
+        Raises
+        ------
+        ValueError
+            When a protected column is not in X, or X has lost its column names.
+        TypeError
+            When ``sensitive_features`` is given as well.
+        """
+        self._reset()
+        return self._fit("fit", X, y, fit_params)
+
+    @available_if(_inner_has("partial_fit"))
+    def partial_fit(self, X: Any, y: Any = None, **fit_params: Any) -> Self:
+        """Go on fitting the inner estimator with more rows.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        y : array-like of shape (n_samples,), default=None
+            Target.
+        **fit_params : dict
+            Handed on to the inner ``partial_fit``, such as ``classes``.
+
+        Returns
+        -------
+        self : SensitiveColumns
+        """
+        if not hasattr(self, "estimator_"):
+            self._reset()
+        return self._fit("partial_fit", X, y, fit_params)
+
+    @available_if(_inner_has("predict"))
+    def predict(self, X: Any, **params: Any) -> NDArray[Any]:
+        """Predict with the inner estimator.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        **params : dict
+            Handed on to the inner ``predict``.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+        """
+        return self._call("predict", X, params)
+
+    @available_if(_inner_has("predict_proba"))
+    def predict_proba(self, X: Any, **params: Any) -> NDArray[np.float64]:
+        """Return the inner estimator's class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        **params : dict
+            Handed on to the inner ``predict_proba``.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        return self._call("predict_proba", X, params)
+
+    @available_if(_inner_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any, **params: Any) -> NDArray[np.float64]:
+        """Return the logarithm of the inner estimator's class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        **params : dict
+            Handed on to the inner ``predict_log_proba``.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+        """
+        return self._call("predict_log_proba", X, params)
+
+    @available_if(_inner_has("decision_function"))
+    def decision_function(self, X: Any, **params: Any) -> NDArray[np.float64]:
+        """Return the inner estimator's decision scores.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        **params : dict
+            Handed on to the inner ``decision_function``.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._call("decision_function", X, params)
+
+    @available_if(_inner_has("predict"))
+    def score(self, X: Any, y: ArrayLike, **params: Any) -> float:
+        """Return the inner estimator's score: accuracy of a classifier, R2 of a regressor.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+        y : array-like of shape (n_samples,)
+            True target.
+        **params : dict
+            Handed on to the inner ``score``, such as ``sample_weight``.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        inner = self.estimator_
+        if hasattr(inner, "score") and _takes(inner, "predict") == _takes(inner, "score"):
+            return self._call("score", X, params, y)
+        regression = is_regressor(inner) or type_of_target(y) == "continuous"
+        metric = r2_score if regression else accuracy_score
+        return float(metric(y, self.predict(X), **params))
+
+    def sensitive_features_of(self, X: Any) -> Any:
+        """Return the protected columns of X, as the inner estimator receives them.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Features, with the protected columns among them.
+
+        Returns
+        -------
+        sensitive_features : array or DataFrame of shape (n_samples, n_columns)
+        """
+        return self._split(X)[1]
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Route other metadata, such as ``sample_weight``, to the inner estimator.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = MethodMapping()
+        for method in ("fit", "partial_fit", *_PREDICTORS):
+            mapping.add(caller=method, callee=method)
+        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Class labels of the inner estimator."""
+        return self.estimator_.classes_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        tags.input_tags = inner.input_tags
+        return tags
+
+    def _reset(self) -> None:
+        if hasattr(self, "estimator_"):
+            del self.estimator_
+
+    def _fit(self, method: str, X: Any, y: Any, params: dict[str, Any]) -> Self:
+        first = not hasattr(self, "estimator_")
+        validate_data(self, X, reset=first, skip_check_array=True)
+        inner = clone(self.estimator) if first else self.estimator_
+        if first:
+            _request_groups(inner)
+            if not (self.drop or any(_takes(inner, name) for name in (method, *_PREDICTORS))):
+                warnings.warn(
+                    f"{type(inner).__name__} takes no sensitive_features in any method: "
+                    "nothing is done for fairness.",
+                    FairnessWarning,
+                    stacklevel=3,
+                )
+        _run(inner, method, *self._split(X), y, params=self._routed(method, params))
+        self.estimator_ = inner
+        return self
+
+    def _call(self, method: str, X: Any, params: dict[str, Any], *targets: Any) -> Any:
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        params = self._routed(method, params)
+        return _run(self.estimator_, method, *self._split(X), *targets, params=params)
+
+    def _routed(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if _PARAM in params:
+            raise TypeError(
+                f"SensitiveColumns takes the groups from X (columns={self.columns!r}); "
+                "do not pass sensitive_features as well."
+            )
+        if params and routing_enabled():
+            return dict(process_routing(self, method, **params)["estimator"][method])
+        return params
+
+    def _split(self, X: Any) -> tuple[Any, Any]:
+        """Return what the inner estimator sees of X, and the protected columns."""
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        if isinstance(frame, nw.DataFrame):
+            names = [
+                frame.columns[c] if _is_position(c) else c for c in self._keys(frame.shape[1])
+            ]
+            lost = [name for name in names if name not in frame.columns]
+            if lost:
+                raise ValueError(
+                    f"columns={self.columns!r}: X has no column {lost}; it has {frame.columns}."
+                )
+            rest = frame.drop(names) if self.drop else frame
+            return rest.to_native(), frame.select(names).to_native()
+        array = X if hasattr(X, "shape") else np.asarray(X)
+        if array.ndim != 2:
+            raise ValueError(
+                f"X must be two-dimensional, with the protected columns {self.columns!r} among its "
+                "columns; got an array of shape "
+                f"{array.shape}. Reshape your data."
+            )
+        at = self._keys(array.shape[1])
+        if not all(map(_is_position, at)):
+            raise ValueError(
+                f"columns={self.columns!r} are names, but X is an array without column names. A "
+                "step before this one lost them: put SensitiveColumns around the whole Pipeline, "
+                'use set_output(transform="pandas"), or give positions.'
+            )
+        groups = array[:, at]
+        groups = groups.toarray() if hasattr(groups, "toarray") else groups
+        keep = np.setdiff1d(np.arange(array.shape[1]), np.arange(array.shape[1])[at])
+        return (array[:, keep] if self.drop else X), groups
+
+    def _keys(self, width: int) -> list[Any]:
+        single = isinstance(self.columns, str) or np.isscalar(self.columns)
+        keys = [self.columns] if single else list(self.columns)  # type: ignore[arg-type]
+        if not keys:
+            raise ValueError("columns is empty; name at least one protected column of X.")
+        outside = [key for key in keys if _is_position(key) and not -width <= key < width]
+        if outside:
+            raise ValueError(f"columns={self.columns!r}: X has only {width} columns.")
+        return keys
+
+
+def _is_position(key: Any) -> bool:
+    return isinstance(key, int | np.integer) and not isinstance(key, bool)
+
+
+def _request_groups(estimator: Any) -> None:
+    """Make every part that can take the groups request them; parts that already said so keep their word."""
+    nested = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    for part in (estimator, *nested):
+        if hasattr(part, "fit") and not isinstance(part, type):
+            methods = ("fit", "partial_fit", *_PREDICTORS)
+            # fairlearn's reductions hand ``**kwargs`` of fit on to their constraint's load_data.
+            loads = hasattr(getattr(part, "constraints", None), "load_data")
+            request_metadata(part, _PARAM, methods, also=("fit",) if loads else ())
+
+
+def _takes(estimator: Any, method: str) -> bool:
+    routing = get_routing_for_object(estimator)
+    return hasattr(estimator, method) and _PARAM in routing.consumes(method, [_PARAM])
+
+
+def _run(
+    estimator: Any, method: str, X: Any, groups: Any, *targets: Any, params: dict[str, Any]
+) -> Any:
+    if _takes(estimator, method):
+        params = {**params, _PARAM: groups}
+    context: AbstractContextManager[Any] = nullcontext()
+    if isinstance(get_routing_for_object(estimator), MetadataRouter):
+        context = config_context(enable_metadata_routing=True)
+    with context:
+        return getattr(estimator, method)(X, *targets, **params)
