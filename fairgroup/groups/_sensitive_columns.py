@@ -1,7 +1,7 @@
 """The columns of X that describe people, taken out of X on the way into any estimator.
 
-scikit-learn's search, ``cross_val_predict`` and scorers never hand metadata to ``predict``, and without metadata
-routing a Pipeline hands none to ``fit``. Taking the groups from X needs neither.
+scikit-learn's search, ``cross_val_predict`` and scorers never hand metadata to ``predict``, and
+without metadata routing a Pipeline hands none to ``fit``. Taking the groups from X needs neither.
 """
 
 from __future__ import annotations
@@ -284,8 +284,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         return tags
 
     def _reset(self) -> None:
-        if hasattr(self, "estimator_"):
-            del self.estimator_
+        vars(self).pop("estimator_", None)
 
     def _fit(self, method: str, X: Any, y: Any, params: dict[str, Any]) -> Self:
         first = not hasattr(self, "estimator_")
@@ -354,8 +353,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         return (array[:, keep] if self.drop else X), groups
 
     def _keys(self, width: int) -> list[Any]:
-        single = isinstance(self.columns, str) or np.isscalar(self.columns)
-        keys = [self.columns] if single else list(self.columns)  # type: ignore[arg-type]
+        keys: list[Any] = np.array(self.columns, dtype=object, ndmin=1).tolist()
         if not keys:
             raise ValueError("columns is empty; name at least one protected column of X.")
         outside = [key for key in keys if _is_position(key) and not -width <= key < width]
@@ -369,8 +367,8 @@ def _is_position(key: Any) -> bool:
 
 
 def _request_groups(estimator: Any) -> None:
-    """Make every part that can take the groups request them; parts that already said so keep their word."""
-    nested = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    """Make every part that can take the groups request them, unless its user has said otherwise."""
+    nested = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
     for part in (estimator, *nested):
         if hasattr(part, "fit") and not isinstance(part, type):
             methods = ("fit", "partial_fit", *_PREDICTORS)
