@@ -284,7 +284,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         return tags
 
     def _reset(self) -> None:
-        vars(self).pop("estimator_", None)
+        self.__dict__.pop("estimator_", None)
 
     def _fit(self, method: str, X: Any, y: Any, params: dict[str, Any]) -> Self:
         first = not hasattr(self, "estimator_")
@@ -367,7 +367,7 @@ def _is_position(key: Any) -> bool:
 
 
 def _request_groups(estimator: Any) -> None:
-    """Make every part that can take the groups request them, unless its user has said otherwise."""
+    """Make every part that can take the groups request them, unless its user has decided."""
     nested = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
     for part in (estimator, *nested):
         if hasattr(part, "fit") and not isinstance(part, type):
