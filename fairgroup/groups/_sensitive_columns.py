@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
-    get_routing_for_object,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
@@ -29,10 +26,10 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.exceptions import FairnessWarning
-from fairgroup.utils._sklearn import HasMethods, fit_context, request_metadata, routing_enabled
+from fairgroup.groups._routing import PREDICTORS, call_with_groups, request_groups, takes_groups
+from fairgroup.utils._sklearn import HasMethods, fit_context, routing_enabled
 
 _PARAM = "sensitive_features"
-_PREDICTORS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score")
 
 
 def _inner_has(method: str) -> Callable[[SensitiveColumns], bool]:
@@ -233,7 +230,9 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         inner = self.estimator_
-        if hasattr(inner, "score") and _takes(inner, "predict") == _takes(inner, "score"):
+        if hasattr(inner, "score") and takes_groups(inner, "predict") == takes_groups(
+            inner, "score"
+        ):
             return self._call("score", X, params, y)
         regression = is_regressor(inner) or type_of_target(y) == "continuous"
         metric = r2_score if regression else accuracy_score
@@ -261,7 +260,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         routing : MetadataRouter
         """
         mapping = MethodMapping()
-        for method in ("fit", "partial_fit", *_PREDICTORS):
+        for method in ("fit", "partial_fit", *PREDICTORS):
             mapping.add(caller=method, callee=method)
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
 
@@ -291,15 +290,15 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         validate_data(self, X, reset=first, skip_check_array=True)
         inner = clone(self.estimator) if first else self.estimator_
         if first:
-            _request_groups(inner)
-            if not (self.drop or any(_takes(inner, name) for name in (method, *_PREDICTORS))):
+            request_groups(inner)
+            if not (self.drop or any(takes_groups(inner, name) for name in (method, *PREDICTORS))):
                 warnings.warn(
                     f"{type(inner).__name__} takes no sensitive_features in any method: "
                     "nothing is done for fairness.",
                     FairnessWarning,
                     stacklevel=3,
                 )
-        _run(inner, method, *self._split(X), y, params=self._routed(method, params))
+        call_with_groups(inner, method, *self._split(X), y, params=self._routed(method, params))
         self.estimator_ = inner
         return self
 
@@ -307,7 +306,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         validate_data(self, X, reset=False, skip_check_array=True)
         params = self._routed(method, params)
-        return _run(self.estimator_, method, *self._split(X), *targets, params=params)
+        return call_with_groups(self.estimator_, method, *self._split(X), *targets, params=params)
 
     def _routed(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if _PARAM in params:
@@ -364,31 +363,3 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
 
 def _is_position(key: Any) -> bool:
     return isinstance(key, int | np.integer) and not isinstance(key, bool)
-
-
-def _request_groups(estimator: Any) -> None:
-    """Make every part that can take the groups request them, unless its user has decided."""
-    nested = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
-    for part in (estimator, *nested):
-        if hasattr(part, "fit") and not isinstance(part, type):
-            methods = ("fit", "partial_fit", *_PREDICTORS)
-            # fairlearn's reductions hand ``**kwargs`` of fit on to their constraint's load_data.
-            loads = hasattr(getattr(part, "constraints", None), "load_data")
-            request_metadata(part, _PARAM, methods, also=("fit",) if loads else ())
-
-
-def _takes(estimator: Any, method: str) -> bool:
-    routing = get_routing_for_object(estimator)
-    return hasattr(estimator, method) and _PARAM in routing.consumes(method, [_PARAM])
-
-
-def _run(
-    estimator: Any, method: str, X: Any, groups: Any, *targets: Any, params: dict[str, Any]
-) -> Any:
-    if _takes(estimator, method):
-        params = {**params, _PARAM: groups}
-    context: AbstractContextManager[Any] = nullcontext()
-    if isinstance(get_routing_for_object(estimator), MetadataRouter):
-        context = config_context(enable_metadata_routing=True)
-    with context:
-        return getattr(estimator, method)(X, *targets, **params)
