@@ -1,0 +1,521 @@
+"""The result of :func:`group_metrics`: tables, contrasts between groups, and their intervals."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairgroup.metrics._bootstrap import quantiles
+from fairgroup.metrics._layout import BY_GROUP, OVERALL, Layout, View, ViewKey
+from fairgroup.metrics._summaries import (
+    GAPS,
+    METHODS,
+    deviation,
+    simultaneous_interval,
+    summarise,
+    worst,
+)
+
+# Intersections that do not occur are listed as NaN rows, as MetricFrame does, while the table stays this small.
+MAX_PRODUCT = 10_000
+KINDS = ("simultaneous", "percentile")
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMetrics:
+    """Metrics of every group, made by :func:`group_metrics`.
+
+    Attributes
+    ----------
+    metrics : tuple of str
+        Names of the metrics.
+    n_bootstrap : int
+        Number of bootstrap draws; 0 for none.
+    confidence_level : float
+        Confidence level of the intervals.
+
+    See Also
+    --------
+    group_metrics : Measures and returns this.
+    GroupMetricsDisplay : The plot.
+
+    Examples
+    --------
+    >>> from fairgroup.metrics import group_metrics
+    >>> result = group_metrics(
+    ...     [1, 0, 1, 0],
+    ...     [1, 0, 0, 1],
+    ...     sensitive_features=["a", "a", "b", "b"],
+    ...     metrics=["accuracy", "selection_rate"],
+    ... )
+    >>> result.by_group["accuracy"].tolist()
+    [1.0, 0.0]
+    >>> float(result.difference()["accuracy"])
+    1.0
+    """
+
+    metrics: tuple[str, ...]
+    n_bootstrap: int
+    confidence_level: float
+    _layout: Layout = field(repr=False)
+    _values: dict[ViewKey, NDArray[np.float64]] = field(
+        repr=False
+    )  # (n_metrics, n_controls, n_groups)
+    _draws: dict[ViewKey, NDArray[np.float64]] = field(
+        repr=False
+    )  # the same with n_draws at the end
+    _columns: tuple[str, ...] = field(
+        repr=False
+    )  # the metrics' own names, where the user gave others
+    _added_count: bool = field(repr=False)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the protected attributes."""
+        return self._layout.groups.columns
+
+    @property
+    def n_ignored(self) -> int:
+        """Number of rows in no group; they count in `overall` only."""
+        return self._layout.groups.n_ignored
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Readable names of the groups that occur."""
+        return self._layout.groups.names
+
+    @property
+    def overall(self) -> pd.Series | pd.DataFrame:
+        """Metrics over all rows: a Series, or a DataFrame with one row per level of the control features."""
+        table = self._table(OVERALL, self._values[OVERALL])
+        return table if self._layout.controls is not None else table.iloc[0].rename(None)
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """Metrics of every group: rows are the combinations of levels, columns the metrics with ``count``."""
+        return self._tables(BY_GROUP, self._values)
+
+    @property
+    def marginals(self) -> dict[str, pd.DataFrame]:
+        """Metrics by the levels of each attribute on its own."""
+        return {name: self._tables(("marginal", name), self._values) for name in self.attributes}
+
+    def difference(self, method: str = "between_groups", *, attribute: str | None = None) -> Any:
+        """Return the largest difference of each metric between groups.
+
+        Parameters
+        ----------
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            Largest minus smallest group value, or the largest distance of a group to the overall value.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
+
+        Returns
+        -------
+        difference : Series of float, or DataFrame with a row per control level
+            Over the groups where the metric is defined; NaN for fewer than two of them.
+        """
+        return self._contrast("difference", method, attribute)
+
+    def ratio(self, method: str = "between_groups", *, attribute: str | None = None) -> Any:
+        """Return the smallest ratio of each metric between groups.
+
+        Parameters
+        ----------
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            Smallest over largest group value, or the smallest ratio (below 1) of a group and the overall value.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
+
+        Returns
+        -------
+        ratio : Series of float, or DataFrame with a row per control level
+            1 for equal groups. NaN for fewer than two defined groups.
+        """
+        return self._contrast("ratio", method, attribute)
+
+    def gaps(self, method: str = "between_groups", *, attribute: str | None = None) -> Any:
+        """Return the fairness gaps for which the metrics are there.
+
+        ``demographic_parity`` looks at ``selection_rate``, ``equal_opportunity`` at ``true_positive_rate``,
+        ``equalized_odds`` at the worse of ``true_positive_rate`` and ``false_positive_rate``,
+        ``predictive_parity`` at ``precision``; each as ``_difference`` and ``_ratio``. With several classes the
+        worst class counts. Group accuracies and other metrics are compared by :meth:`difference`.
+
+        Parameters
+        ----------
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            As in :meth:`difference`.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
+
+        Returns
+        -------
+        gaps : Series of float, or DataFrame with a row per control level
+            NaN, not 0, where one of the rates cannot be compared.
+        """
+        key = self._key(attribute, method)
+        columns = {}
+        for name, (kind, parts) in self._gap_parts().items():
+            columns[name] = worst([self._summary(key, m, kind, method) for m in parts], kind)
+        return self._contrast_table(columns)
+
+    @property
+    def intervals(self) -> GroupIntervals:
+        """Bootstrap intervals of everything, under the same names.
+
+        Raises
+        ------
+        AttributeError
+            When there are no draws; pass ``n_bootstrap=`` to `group_metrics`.
+        """
+        if not self.n_bootstrap:
+            raise AttributeError(
+                "No intervals without draws: call group_metrics(..., n_bootstrap=10_000)."
+            )
+        return GroupIntervals(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one long table of all values, with intervals where there are draws.
+
+        Returns
+        -------
+        frame : DataFrame
+            Columns ``view`` ("overall", "by_group" or an attribute's name), ``group``, ``control`` (with control
+            features), ``count``, ``metric``, ``value`` and, with draws, ``lower`` and ``upper``.
+        """
+        parts = [self._long(view) for view in self._layout.views.values()]
+        return pd.concat(parts, ignore_index=True)
+
+    def plot(self, metrics: Any = None, *, ax: Any = None) -> Any:
+        """Plot group values with intervals; see :class:`GroupMetricsDisplay`.
+
+        Parameters
+        ----------
+        metrics : str, list of str or None, default=None
+            Which metrics; None for all but the count (at most six).
+        ax : matplotlib Axes, array of Axes or None, default=None
+            Where to draw.
+
+        Returns
+        -------
+        display : GroupMetricsDisplay
+        """
+        from fairgroup.metrics._display import GroupMetricsDisplay
+
+        return GroupMetricsDisplay(self, metrics=metrics).plot(ax=ax)
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_rows", 60):
+            return self.by_group._repr_html_()
+
+    # Tables
+
+    def _tables(self, key: ViewKey, arrays: dict[ViewKey, NDArray]) -> pd.DataFrame:
+        """Make the table of a view; overlapping groups are the attributes' tables below each other."""
+        if key in arrays:
+            return self._table(key, arrays[key])
+        keys: list[ViewKey] = [("marginal", name) for name in self.attributes]
+        stacked = np.concatenate([arrays[k] for k in keys], axis=2)
+        return self._frame(stacked, self._layout.groups.index)
+
+    def _table(self, key: ViewKey, values: NDArray[np.float64]) -> pd.DataFrame:
+        view = self._layout.views[key]
+        if key == OVERALL:
+            controls = self._layout.controls
+            index = pd.Index(["all"]) if controls is None else controls.index
+            return pd.DataFrame(values[:, :, 0].T, index=index, columns=list(self.metrics))
+        table = self._frame(values, view.index)
+        return table if key != BY_GROUP else table.reindex(_full_index(table.index))
+
+    def _frame(self, values: NDArray[np.float64], groups: pd.Index) -> pd.DataFrame:
+        index = groups
+        if self._layout.controls is not None:
+            index = _product(self._layout.controls.index, groups)
+        table = pd.DataFrame(
+            values.reshape(len(values), -1).T, index=index, columns=list(self.metrics)
+        )
+        for name, column in zip(self.metrics, self._columns, strict=True):
+            if column == "count":
+                table[name] = table[name].where(table[name] > 0)
+        return table
+
+    def _long(self, view: View) -> pd.DataFrame:
+        n_controls, n_groups = self._layout.n_controls, view.n_groups
+        controls = self._layout.controls
+        frame = pd.DataFrame(
+            {"view": view.key if isinstance(view.key, str) else view.key[1]}, index=[0]
+        )
+        frame = frame.loc[np.zeros(len(self.metrics) * n_controls * n_groups, int)].reset_index(
+            drop=True
+        )
+        names = ["all"] if view.key == OVERALL else view.labels()
+        frame["group"] = np.tile(names, len(self.metrics) * n_controls)
+        if controls is not None:
+            frame["control"] = np.tile(np.repeat(controls.names, n_groups), len(self.metrics))
+        frame["count"] = np.tile(self._counts(view.key).ravel(), len(self.metrics))
+        frame["metric"] = np.repeat(self.metrics, n_controls * n_groups)
+        frame["value"] = self._values[view.key].ravel()
+        if self.n_bootstrap:
+            lower, upper = self._percentiles(view.key)
+            frame["lower"], frame["upper"] = lower.ravel(), upper.ravel()
+        return frame
+
+    def _counts(self, key: ViewKey) -> NDArray[np.float64]:
+        return self._values[key][self._columns.index("count")]
+
+    def _percentiles(self, key: ViewKey) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        tail = (1 - self.confidence_level) / 2
+        lower, upper = quantiles(self._draws[key], (tail, 1 - tail))
+        return lower, upper
+
+    # Contrasts
+
+    def _contrasted(self) -> tuple[str, ...]:
+        return tuple(m for m in self.metrics if not (m == "count" and self._added_count))
+
+    def _gap_parts(self) -> dict[str, tuple[str, list[str]]]:
+        """Return the gaps whose metrics are all there; a class metric may have one column per class."""
+        found = {}
+        for name, (kind, metrics) in GAPS.items():
+            columns = [self._columns_of(m) for m in metrics]
+            if all(columns):
+                found[name] = (kind, list(itertools.chain.from_iterable(columns)))
+        return found
+
+    def _columns_of(self, metric: str) -> list[str]:
+        pairs = zip(self.metrics, self._columns, strict=True)
+        return [name for name, c in pairs if c == metric or c.startswith(f"{metric}[")]
+
+    def _key(self, attribute: str | None, method: str) -> ViewKey:
+        if method not in METHODS:
+            raise ValueError(f"method={method!r}; expected one of {list(METHODS)}.")
+        if attribute is None:
+            if not self._layout.joint:
+                raise ValueError(
+                    "Groups overlap (the encoder has intersections=False); name the attribute to compare, "
+                    f"attribute= one of {list(self.attributes)}."
+                )
+            return BY_GROUP
+        if attribute not in self.attributes:
+            raise ValueError(f"attribute={attribute!r}; expected one of {list(self.attributes)}.")
+        return ("marginal", attribute)
+
+    def _summary(self, key: ViewKey, metric: str, kind: str, method: str) -> NDArray[np.float64]:
+        m = self.metrics.index(metric)
+        return summarise(self._values[key][m], self._values[OVERALL][m], kind, method)
+
+    def _contrast(self, kind: str, method: str, attribute: str | None) -> Any:
+        key = self._key(attribute, method)
+        return self._contrast_table(
+            {m: self._summary(key, m, kind, method) for m in self._contrasted()}
+        )
+
+    def _contrast_table(self, columns: dict[Any, NDArray[np.float64]]) -> Any:
+        controls = self._layout.controls
+        table = pd.DataFrame(columns, index=None if controls is None else controls.index)
+        return table if controls is not None else table.iloc[0].rename(None)
+
+
+class GroupIntervals:
+    """Bootstrap intervals of a :class:`GroupMetrics`, under the names of its values.
+
+    Every table has two columns per metric, ``lower`` and ``upper``, at `GroupMetrics.confidence_level`. Values of
+    groups and of the whole have percentile intervals. Differences, ratios and gaps take ``kind``:
+
+    * ``"simultaneous"`` (default): the observed value plus and minus the radius within which all groups' contrasts
+      have moved together in that share of the draws. It covers also where all groups are equal.
+    * ``"percentile"``: quantiles of the resampled largest difference. As a largest difference is never negative and
+      noise only enlarges it, this interval lies above the truth when groups are nearly equal: it never holds 0.
+
+    Parameters
+    ----------
+    result : GroupMetrics
+        What was measured, with draws.
+    """
+
+    def __init__(self, result: GroupMetrics) -> None:
+        self._result = result
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """Intervals over all rows: index metrics, or control levels with (metric, bound) columns."""
+        table = self._bounds(OVERALL)
+        if self._result._layout.controls is not None:
+            return table
+        return table.iloc[0].unstack().reindex(list(self._result.metrics))[["lower", "upper"]]
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """Intervals of every group; columns (metric, "lower" | "upper")."""
+        return self._bounds(BY_GROUP)
+
+    @property
+    def marginals(self) -> dict[str, pd.DataFrame]:
+        """Intervals by the levels of each attribute."""
+        return {name: self._bounds(("marginal", name)) for name in self._result.attributes}
+
+    def difference(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.difference`.
+
+        Parameters
+        ----------
+        method, attribute
+            As there.
+        kind : {"simultaneous", "percentile"}, default="simultaneous"
+            Which interval; see the class.
+
+        Returns
+        -------
+        intervals : DataFrame
+            One row per metric with ``lower`` and ``upper``; with control features one row per (level, metric).
+        """
+        return self._contrast("difference", method, attribute, kind)
+
+    def ratio(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.ratio`; parameters as in :meth:`difference`.
+
+        Parameters
+        ----------
+        method, attribute, kind
+            As in :meth:`difference`. "simultaneous" works with logarithms; where a rate is 0 it is [0, 1].
+
+        Returns
+        -------
+        intervals : DataFrame
+        """
+        return self._contrast("ratio", method, attribute, kind)
+
+    def gaps(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.gaps`; parameters as in :meth:`difference`.
+
+        Parameters
+        ----------
+        method, attribute, kind
+            As in :meth:`difference`.
+
+        Returns
+        -------
+        intervals : DataFrame
+        """
+        key = self._result._key(attribute, method)
+        parts = self._result._gap_parts()
+        return self._table(
+            {n: self._interval(key, ms, k, method, kind) for n, (k, ms) in parts.items()}
+        )
+
+    def _contrast(
+        self, contrast: str, method: str, attribute: str | None, kind: str
+    ) -> pd.DataFrame:
+        key = self._result._key(attribute, method)
+        metrics = self._result._contrasted()
+        return self._table({m: self._interval(key, [m], contrast, method, kind) for m in metrics})
+
+    def _interval(
+        self, key: ViewKey, metrics: list[str], contrast: str, method: str, kind: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r}; expected one of {list(KINDS)}.")
+        result = self._result
+        value = worst([result._summary(key, m, contrast, method) for m in metrics], contrast)
+        per_metric: Callable[[int], NDArray] = self._moves(key, contrast, method)
+        if kind == "percentile":
+            per_metric = self._resampled(key, contrast, method)
+        draws = [per_metric(result.metrics.index(m)) for m in metrics]
+        if kind == "percentile":
+            tail = (1 - result.confidence_level) / 2
+            lower, upper = quantiles(worst(draws, contrast), (tail, 1 - tail))
+        else:
+            moved = np.fmax.reduce(draws, axis=0)
+            lower, upper = simultaneous_interval(value, moved, result.confidence_level, contrast)
+        return np.where(np.isnan(value), np.nan, lower), np.where(np.isnan(value), np.nan, upper)
+
+    def _moves(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
+        values, draws = self._result._values, self._result._draws
+        return lambda m: deviation(
+            draws[key][m], values[key][m], draws[OVERALL][m], values[OVERALL][m], contrast, method
+        )
+
+    def _resampled(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
+        draws = self._result._draws
+        return lambda m: summarise(draws[key][m], draws[OVERALL][m], contrast, method)
+
+    def _bounds(self, key: ViewKey) -> pd.DataFrame:
+        result = self._result
+        keys = (
+            list(result._draws)
+            if key in result._draws
+            else [("marginal", n) for n in result.attributes]
+        )
+        bounds = {k: result._percentiles(k) for k in ([key] if key in result._draws else keys)}
+        tables = {}
+        for b, name in enumerate(("lower", "upper")):
+            tables[name] = result._tables(key, {k: pair[b] for k, pair in bounds.items()})
+        table = pd.concat(tables, axis=1).swaplevel(axis=1)
+        return table[[(m, bound) for m in result.metrics for bound in tables]]
+
+    def _table(
+        self, intervals: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    ) -> pd.DataFrame:
+        controls = self._result._layout.controls
+        names = pd.Index(list(intervals), name=None)
+        bounds = np.array(list(intervals.values())).reshape(
+            len(names), 2, -1
+        )  # metric, bound, control level
+        index = names if controls is None else _product(controls.index, names)
+        return pd.DataFrame(
+            bounds.transpose(2, 0, 1).reshape(-1, 2), index=index, columns=["lower", "upper"]
+        )
+
+
+def _product(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
+    tuples = [(*_as_tuple(a), *_as_tuple(b)) for a in outer for b in inner]
+    return pd.MultiIndex.from_tuples(tuples, names=[*outer.names, *inner.names])
+
+
+def _full_index(index: pd.Index) -> pd.Index:
+    """Return all combinations of the levels, as MetricFrame lists them, unless there are too many."""
+    if index.nlevels == 1:
+        return index
+    levels = [_levels(index, i) for i in range(index.nlevels)]
+    if math.prod(len(level) for level in levels) > MAX_PRODUCT:
+        return index
+    full = pd.MultiIndex.from_product(levels, names=index.names)
+    return full if len(full) >= len(index) and index.isin(full).all() else index
+
+
+def _levels(index: pd.Index, position: int) -> list[Any]:
+    found = list(dict.fromkeys(index.get_level_values(position)))
+    try:
+        return sorted(found)
+    except TypeError:
+        return found
+
+
+def _as_tuple(level: Any) -> tuple[Any, ...]:
+    return level if isinstance(level, tuple) else (level,)
