@@ -1,7 +1,7 @@
 """The examples in docstrings, README and documentation pages run and print what they say.
 
-Files are read, not imported: an example runs in an empty namespace, as a reader would type it, and a
-module without examples costs nothing. Warnings are errors here as everywhere.
+Files are read, not imported: an example runs in an empty namespace, as a reader would type it,
+and a module without examples costs nothing. Warnings are errors here as everywhere.
 """
 
 from __future__ import annotations
