@@ -1,6 +1,7 @@
 """Handing groups to any estimator: which methods take them, and calling those with them.
 
-An estimator takes groups in a method when it, or a part of it, requests ``sensitive_features`` there.
+An estimator takes groups in a method when it, or a part of it, requests ``sensitive_features``
+there.
 """
 
 from __future__ import annotations
