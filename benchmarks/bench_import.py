@@ -65,8 +65,8 @@ def main() -> None:
         rows,
         title="Import time",
         notes=(
-            f"Median of {REPEATS} fresh interpreters per statement. Goal: `import fairgroup` costs "
-            "less than 0.05 s above bare Python; what a name needs is loaded when it is first used."
+            f"Median of {REPEATS} fresh interpreters per statement. Goal: `import fairgroup` "
+            "costs less than 0.05 s above bare Python; what a name needs is loaded on first use."
         ),
     )
 

@@ -54,7 +54,7 @@ def test_functions_are_validated():
         return n
 
     assert count(n=1) == 1
-    with pytest.raises(ValueError, match="'n' parameter of .*count must be"):
+    with pytest.raises(ValueError, match=r"'n' parameter of .*count must be"):
         count(n=0)
 
 
