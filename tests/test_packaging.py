@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 import pytest
 from _public import PACKAGE, ROOT
 
+import fairgroup
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What the package may hold; tables are listed one by one, a real data set has no place here.
 CODE = {".py", ".pyi", ".html", ".css", ".js", ".jinja", ".j2", ".typed"}
@@ -100,3 +102,8 @@ def test_every_extra_named_in_the_package_exists():
     for path in PACKAGE.rglob("*.py"):
         named = set(re.findall(r'extra="([a-z]+)"', path.read_text(encoding="utf-8")))
         assert named <= extras, path
+
+
+def test_the_citation_names_the_current_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {fairgroup.__version__}\n" in citation
