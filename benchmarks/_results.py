@@ -1,4 +1,4 @@
-"""Write benchmark figures as JSON, with what is needed to read them later, and print them as a table."""
+"""Write benchmark figures as JSON with what is needed to read them later, and print a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def write_results(
 ) -> Path:
     """Write ``results/NAME.json`` and print the rows as a Markdown table.
 
-    ``rows`` are flat mappings (column -> number or text), ``libraries`` names peers whose versions matter.
+    ``rows`` are flat mappings (column -> number or text), ``libraries`` names peers whose versions
+    matter.
     """
     record = {
         "name": name,
@@ -34,7 +35,11 @@ def write_results(
         "notes": notes,
         "rows": [dict(row) for row in rows],
         "versions": _versions(libraries),
-        "machine": {"cores": os.cpu_count(), "memory_gib": _memory_gib(), "system": platform.system()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": _memory_gib(),
+            "system": platform.system(),
+        },
         "date": datetime.date.today().isoformat(),
     }
     RESULTS.mkdir(exist_ok=True)
@@ -48,7 +53,9 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Format rows as a Markdown table; columns in the order in which they first appear."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows
+    ]
     return "\n".join(lines)
 
 
