@@ -30,8 +30,8 @@ from fairgroup.metrics._layout import OVERALL, Layout, ViewKey, encode, make_lay
 from fairgroup.metrics._rates import CLASS_METRICS, TABLE_METRICS
 from fairgroup.metrics._result import GroupMetrics
 from fairgroup.metrics._scores import SCORE_METRICS
-from fairgroup.metrics._sums import SUM_METRICS
 from fairgroup.metrics._summaries import GAPS
+from fairgroup.metrics._sums import SUM_METRICS
 from fairgroup.utils._validation import as_generator, check_weights
 
 DEFAULT_LABEL_METRICS = (

@@ -33,7 +33,7 @@ class View:
         """Return a readable name of each group."""
         names = [str(name) for name in self.index.names]
         return [
-            ", ".join(f"{n}={v}" for n, v in zip(names, _as_tuple(level), strict=True))
+            ", ".join(f"{n}={v}" for n, v in zip(names, as_tuple(level), strict=True))
             for level in self.index
         ]
 
@@ -150,5 +150,6 @@ def _joint_cells(
     return joint.codes.astype(np.intp), joint.n_groups, members
 
 
-def _as_tuple(level: Any) -> tuple[Any, ...]:
+def as_tuple(level: Any) -> tuple[Any, ...]:
+    """Return the levels of an index entry."""
     return level if isinstance(level, tuple) else (level,)

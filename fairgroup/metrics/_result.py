@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fairgroup.metrics._bootstrap import quantiles
-from fairgroup.metrics._layout import BY_GROUP, OVERALL, Layout, View, ViewKey
+from fairgroup.metrics._layout import BY_GROUP, OVERALL, Layout, View, ViewKey, as_tuple
 from fairgroup.metrics._summaries import (
     GAPS,
     METHODS,
@@ -494,7 +494,7 @@ class GroupIntervals:
 
 
 def _product(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
-    tuples = [(*_as_tuple(a), *_as_tuple(b)) for a in outer for b in inner]
+    tuples = [(*as_tuple(a), *as_tuple(b)) for a in outer for b in inner]
     return pd.MultiIndex.from_tuples(tuples, names=[*outer.names, *inner.names])
 
 
@@ -515,7 +515,3 @@ def _levels(index: pd.Index, position: int) -> list[Any]:
         return sorted(found)
     except TypeError:
         return found
-
-
-def _as_tuple(level: Any) -> tuple[Any, ...]:
-    return level if isinstance(level, tuple) else (level,)
