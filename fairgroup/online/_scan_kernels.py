@@ -55,7 +55,7 @@ class Rules(NamedTuple):
 class Tally(NamedTuple):
     """What the scan knows; every array is updated in place."""
 
-    log_prior: NDArray  # (G,)
+    log_prior: NDArray  # (G,), not normalised
     log_mass: NDArray  # (G,) log W of the specialists
     groups: NDArray  # (G, 8)
     span: NDArray  # (2,) lowest and highest label
@@ -320,11 +320,11 @@ def scan(
             out[t] = play(folded, p, tally, rules, tally.counters[ROUNDS])
         else:
             out[t] = _prior_mean(folded, tally) if rules.idle_prior else 0.0
-        if rules.learn_range:
-            _learn_range(y[t], tally)
-        tally.counters[LABELLED] += 1
         tally.counters[ROUNDS] += 1
         if active:
+            if rules.learn_range:
+                _learn_range(y[t], tally)
+            tally.counters[LABELLED] += 1
             _feedback(folded, p, y[t], member[t], gain[t], out[t], losses, tally, rules)
             if rules.aggregator == SPECIALISTS:
                 if (
@@ -431,32 +431,43 @@ def _move_mass(  # noqa: C901 - three passes over the groups, kept together
 
 
 @njit(cache=True, nogil=True)
-def potential_bound(log_prior: NDArray, groups: NDArray) -> float:  # pragma: no cover - compiled
-    """B_T of section 2.2 with its drift summed as it occurred: 1 + 3/2 sum q sum |r_t| / (C_{t-1}
-    + 1).
-    """
-    total = 0.0
+def log_prior_total(log_prior: NDArray) -> float:  # pragma: no cover - compiled
+    """Log of the prior's sum; it is kept unnormalised, so that a new group changes no bit."""
+    top, total = np.max(log_prior), 0.0
     for g in range(log_prior.shape[0]):
-        total += np.exp(log_prior[g]) * groups[g, DRIFT]
+        total += np.exp(log_prior[g] - top)
+    return top + np.log(total)
+
+
+@njit(cache=True, nogil=True)
+def potential_bound(log_prior: NDArray, drift: NDArray) -> float:  # pragma: no cover - compiled
+    """B_T of section 2.2, drift summed as it occurs: 1 + 3/2 sum q sum |r_t| / (C_{t-1} + 1).
+
+    The logarithmic form there is an upper bound of this sum. The sum also holds when the label
+    range grows, because then R and C shrink together, which can only lower the potential.
+    """
+    log_total, total = log_prior_total(log_prior), 0.0
+    for g in range(log_prior.shape[0]):
+        total += np.exp(log_prior[g] - log_total) * drift[g]
     return 1.0 + 1.5 * total
 
 
 @njit(cache=True, nogil=True)
 def regret_bounds(tally: Tally, rules: Rules, out: NDArray) -> None:  # pragma: no cover - compiled
-    """Bound on every group's regret to its own expert, for losses in [0, 1]; NaN under
-    forgetting.
-    """
+    """Bound each group's regret to its own expert, for losses in [0, 1]; NaN under forgetting."""
     if rules.forgetting < 1.0:
         out[:] = np.nan
         return
+    log_total = log_prior_total(tally.log_prior)
     if rules.aggregator == SPECIALISTS:
         for g in range(out.shape[0]):
-            out[g] = -tally.log_prior[g] / rules.eta
+            out[g] = (log_total - tally.log_prior[g]) / rules.eta
         return
-    log_b = np.log(potential_bound(tally.log_prior, tally.groups))
+    log_b = np.log(potential_bound(tally.log_prior, tally.groups[:, DRIFT]))
     unit = unit_scale(tally, rules) * rules.loss_scale
     for g in range(out.shape[0]):
-        spread = 3.0 * tally.groups[g, ABS_REGRET] * unit * (log_b - tally.log_prior[g])
+        log_share = log_b + log_total - tally.log_prior[g]
+        spread = 3.0 * tally.groups[g, ABS_REGRET] * unit * log_share
         out[g] = np.sqrt(max(spread, 0.0)) / rules.loss_scale
 
 
