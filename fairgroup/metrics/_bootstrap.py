@@ -1,10 +1,11 @@
 """The bootstrap of sums over cells, and intervals from its draws.
 
-Resampling n rows with replacement gives multinomial cell counts, so metrics of counts need one multinomial draw
-per bootstrap sample: exact, and independent of n. A sum of a row quantity within a cell, given the cell's drawn
-count N, is the sum of N rows drawn with replacement from the cell. Cells of at most ``EXACT_ROWS`` rows draw these
-rows; in larger cells the sum is drawn from the normal distribution with its exact mean and covariance (central
-limit theorem), which makes that part independent of n as well.
+Resampling n rows with replacement gives multinomial cell counts, so metrics of counts need one
+multinomial draw per bootstrap sample: exact, and independent of n. A sum of a row quantity within
+a cell, given the cell's drawn count N, is the sum of N rows drawn with replacement from the cell.
+Cells of at most ``EXACT_ROWS`` rows draw these rows; in larger cells the sum is drawn from the
+normal distribution with its exact mean and covariance (central limit theorem), which makes that
+part independent of n as well.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class RowSums:
             sums[self._small, :, block] = self._sum_rows(drawn, rng)
 
     def _sum_rows(self, drawn: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
-        """Sum `drawn` rows, picked with replacement, of each small cell: (n_small, n_columns, n_draws)."""
+        """Sum `drawn` (n_small, n_draws) rows picked with replacement, by column."""
         sizes = np.repeat(self.counts[self._small], drawn.sum(axis=1))
         starts = np.repeat(self._small_starts, drawn.sum(axis=1))
         picked = starts + (rng.random(len(sizes)) * sizes).astype(np.intp)
@@ -149,7 +150,7 @@ def _covariance_roots(
     counts: NDArray[np.int64],
     means: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return a square root of each large cell's covariance matrix, from one pass of centred products."""
+    """Return a square root of each large cell's covariance matrix."""
     n_columns = len(rows)
     covariance = np.zeros((len(large), n_columns, n_columns))
     position = np.full(len(counts) + 1, len(large))
@@ -200,3 +201,71 @@ def _interpolate(
     with np.errstate(invalid="ignore"):
         between = low + (position - below) * (high - low)
     return np.where(low == high, low, between)  # equal infinities stay what they are
+
+
+def exact_bounds(
+    values: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    confidence_level: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Replace the empty bootstrap intervals of proportions that are exactly 0 or 1.
+
+    A sample without a single case repeats none, so its bootstrap says nothing about how rare the
+    case is. The binomial interval of Clopper and Pearson (1934) does.
+
+    Parameters
+    ----------
+    values : ndarray
+        Observed values.
+    trials : ndarray of the same shape
+        Rows in the denominator of a proportion; NaN for other metrics and with weights.
+    lower, upper : ndarray of the same shape
+        Bootstrap bounds.
+    confidence_level : float in (0, 1)
+        Probability of coverage.
+
+    Returns
+    -------
+    lower, upper : ndarray
+    """
+    known = trials > 0
+    tail = ((1 - confidence_level) / 2) ** (1 / np.where(known, trials, 1.0))
+    upper = np.where(known & (values == 0.0), 1 - tail, upper)
+    return np.where(known & (values == 1.0), tail, lower), upper
+
+
+def unstick(
+    draws: NDArray[np.float64],
+    values: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    seed: tuple[int, ...],
+) -> NDArray[np.float64]:
+    """Give proportions of exactly 0 or 1, whose draws never move, the spread of exact bounds.
+
+    Their draws become those of the distribution whose quantiles are the Clopper-Pearson bounds,
+    Beta(1, n) for 0 and Beta(n, 1) for 1 of n rows.
+
+    Parameters
+    ----------
+    draws : ndarray of shape (..., n_draws)
+        Bootstrap draws.
+    values, trials : ndarray of shape (...)
+        Observed values, and rows in the denominator of a proportion (NaN for other metrics).
+    seed : tuple of int
+        Seed of the beta draws.
+
+    Returns
+    -------
+    draws : ndarray of shape (..., n_draws)
+        The same array where nothing is stuck.
+    """
+    stuck = (trials > 0) & ((values == 0.0) | (values == 1.0))
+    if not stuck.any():
+        return draws
+    draws = draws.copy()
+    uniform = np.random.default_rng(seed).random((int(stuck.sum()), draws.shape[-1]))
+    share = uniform ** (1 / trials[stuck])[:, None]
+    draws[stuck] = np.where((values[stuck] == 1.0)[:, None], share, 1 - share)
+    return draws

@@ -1,6 +1,7 @@
 """One pass of counting: cells x true labels x predicted labels.
 
-Every label metric of every group, attribute and of the whole is a ratio of sums of this one small table.
+Every label metric of every group, attribute and of the whole is a ratio of sums of this one small
+table.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def table_cells(
     """
     if n_cells * n_classes**2 > MAX_TABLE:
         raise ValueError(
-            f"y_true and y_pred have {n_classes} distinct labels in {n_cells} cells, too many to count; "
+            f"y_true and y_pred have {n_classes} distinct labels in {n_cells} cells, "
+            "too many to count; "
             "for numeric targets ask for regression metrics, e.g. metrics=['mean_absolute_error']."
         )
     flat = np.multiply(cells, n_classes, dtype=np.intp)

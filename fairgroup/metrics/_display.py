@@ -29,8 +29,8 @@ class _Block(NamedTuple):
 class GroupMetricsDisplay:
     """Dot plot of group metrics with intervals.
 
-    One panel per metric; the levels of each attribute come first, then the intersections. Every row shows the
-    group's size, because a wide interval and a small group belong together.
+    One panel per metric; the levels of each attribute come first, then the intersections. Every
+    row shows the group's size, because a wide interval and a small group belong together.
 
     Parameters
     ----------
@@ -139,7 +139,8 @@ class GroupMetricsDisplay:
         """
         if self.result._layout.controls is not None:
             raise ValueError(
-                "The plot shows results without control_features; measure each of their levels on its own."
+                "The plot shows results without control_features; "
+                "measure each of their levels on its own."
             )
         blocks = self._blocks()
         axes = self._axes(ax, sum(len(block.groups) for block in blocks) + len(blocks))
@@ -152,9 +153,7 @@ class GroupMetricsDisplay:
         if ax is not None:
             axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
             if len(axes) != len(self.metrics):
-                raise ValueError(
-                    f"ax has {len(axes)} Axes for {len(self.metrics)} metrics {list(self.metrics)}."
-                )
+                raise ValueError(f"ax has {len(axes)} Axes; the metrics are {list(self.metrics)}.")
             return axes
         pyplot = require("matplotlib.pyplot", extra="report")
         width = 2.6 * len(self.metrics) + 2.0
@@ -180,7 +179,7 @@ class GroupMetricsDisplay:
         counts = self.result._counts(key)[0]
         groups = np.flatnonzero(counts > 0)
         title = key[1] if isinstance(key, tuple) else " × ".join(map(str, view.index.names))
-        levels = [", ".join(map(str, as_tuple(view.index[g]))) for g in groups]
+        levels = [", ".join(map(str, as_tuple(view.index[int(g)]))) for g in groups]
         names = [f"{level}  (n={counts[g]:,.0f})" for level, g in zip(levels, groups, strict=True)]
         return _Block(key, title, names, groups)
 

@@ -1,7 +1,8 @@
 """Distances between the groups' score distributions.
 
-Jensen-Shannon divergence and variance-ratio unfairness follow the motor insurance study that accompanies Lee,
-Antonio, Avanzi, Marchi and Zhou (2025), arXiv 2509.08163; Wasserstein distances come from the quantile functions.
+Jensen-Shannon divergence and variance-ratio unfairness follow the motor insurance study that
+accompanies Lee, Antonio, Avanzi, Marchi and Zhou (2025), arXiv 2509.08163; Wasserstein distances
+come from the quantile functions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from fairgroup.metrics._layout import encode
 from fairgroup.utils._validation import check_weights
 
 Array = NDArray[np.float64]
-# More scores than this are spread over as many lattice points before the kernel density is evaluated.
+# More scores than this are spread over as many lattice points before the kernel density is
+# evaluated.
 _LATTICE = 16_384
 _BLOCK = 4_000_000
 
@@ -91,21 +93,22 @@ def js_divergence(
 ) -> float:
     """Jensen-Shannon divergence between the groups' distributions of scores.
 
-    Each group's density is estimated on a common grid from the smallest to the largest score and normalised to
-    sum one; the result is the entropy of the mixture minus the mean entropy of the groups.
+    Each group's density is estimated on a common grid from the smallest to the largest score and
+    normalised to sum one; the result is the entropy of the mixture minus the mean entropy of the
+    groups.
 
     Parameters
     ----------
     y_pred : array-like of shape (n_samples,)
         Scores, probabilities or numeric predictions.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), Series or DataFrame
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
         Protected attributes; the groups are the intersections that occur.
     estimator : {"kde", "histogram"}, default="kde"
         Gaussian kernel density on the grid, or shares of `grid_size` equal bins.
     bandwidth : float, "scott" or "silverman", default=0.15
-        Standard deviation of the kernel in units of `y_pred`, or a rule applied to each group. 0.15 is the value
-        of the study and coarse for predictions that are themselves small; the divergence is comparable between
-        models only at equal bandwidth.
+        Standard deviation of the kernel in units of `y_pred`, or a rule applied to each group.
+        0.15 is the value of the study and coarse for predictions that are themselves small; the
+        divergence is comparable between models only at equal bandwidth.
     grid_size : int, default=1000
         Number of grid points (bins).
     base : float, default=2
@@ -124,8 +127,8 @@ def js_divergence(
 
     References
     ----------
-    Lee, Antonio, Avanzi, Marchi, Zhou (2025), arXiv 2509.08163, and the study's public code: probabilities below
-    1e-10 are set to 1e-10 inside the logarithm and before it.
+    Lee, Antonio, Avanzi, Marchi, Zhou (2025), arXiv 2509.08163, and the study's public code:
+    probabilities below 1e-10 are set to 1e-10 inside the logarithm and before it.
 
     Examples
     --------
@@ -162,12 +165,13 @@ def variance_ratio_unfairness(
     ----------
     y_pred : array-like of shape (n_samples,)
         Scores, probabilities or numeric predictions.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), Series or DataFrame
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
         Protected attributes; the groups are the intersections that occur.
     weights : {"equal", "proportion"}, default="equal"
-        "equal": sample variance (divisor n - 1) of the unweighted group means over the sample variance of the
-        predictions, as published. "proportion": the share of the variance that lies between groups (the squared
-        correlation ratio, 0 to 1), in which small groups count little.
+        "equal": sample variance (divisor n - 1) of the unweighted group means over the sample
+        variance of the predictions, as published. "proportion": the share of the variance that
+        lies between groups (the squared correlation ratio, 0 to 1), in which small groups count
+        little.
     encoder : GroupEncoder or None, default=None
         How groups are formed.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -199,9 +203,8 @@ def variance_ratio_unfairness(
         return float(groups.sizes @ (groups.means - mean) ** 2) / spread
     if len(groups.sizes) < 2:
         return float("nan")
-    return float(groups.means.var(ddof=1)) / (
-        spread / (total - 1 if sample_weight is None else total)
-    )
+    divisor = total - 1 if sample_weight is None else total
+    return float(groups.means.var(ddof=1) / (spread / divisor))
 
 
 def wasserstein_gap(
@@ -219,7 +222,7 @@ def wasserstein_gap(
     ----------
     y_pred : array-like of shape (n_samples,)
         Scores, probabilities or numeric predictions.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), Series or DataFrame
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
         Protected attributes; the groups are the intersections that occur.
     order : float, default=1
         The order p >= 1 of the distance.
@@ -259,7 +262,7 @@ def wasserstein_gap(
 def wasserstein_distance(
     a: Array, a_weight: Array, b: Array, b_weight: Array, *, order: float
 ) -> float:
-    """Wasserstein distance of two weighted samples on a line, both sorted, from their quantile functions."""
+    """Wasserstein distance of two sorted, weighted samples, from their quantile functions."""
     a_cdf, b_cdf = np.cumsum(a_weight), np.cumsum(b_weight)
     a_cdf, b_cdf = a_cdf / a_cdf[-1], b_cdf / b_cdf[-1]
     levels = np.union1d(a_cdf, b_cdf)
@@ -271,7 +274,7 @@ def wasserstein_distance(
 
 
 def _kernel_densities(groups: GroupScores, grid: Array, bandwidth: float | str) -> Array:
-    """Return each group's Gaussian kernel density on the grid, (n_groups, n_grid), up to a factor."""
+    """Return each group's kernel density on the grid, (n_groups, n_grid), up to a factor."""
     if isinstance(bandwidth, str):
         _check_choice("bandwidth", bandwidth, ("scott", "silverman"))
         widths = [_rule_of_thumb(s, w, bandwidth) for s, w in groups]
@@ -293,7 +296,7 @@ def _kernel_densities(groups: GroupScores, grid: Array, bandwidth: float | str) 
 
 
 def _kernel_sum(points: Array, weights: Array, grid: Array, bandwidth: float) -> Array:
-    """Sum Gaussian kernels at `points` with `weights` of shape (n_points,) or (n_points, k), in blocks."""
+    """Sum Gaussian kernels at `points`; `weights` has the shape (n_points,) or (n_points, k)."""
     out = np.zeros((len(grid), *weights.shape[1:]))
     step = max(_BLOCK // len(grid), 1)
     for start in range(0, len(points), step):
@@ -308,9 +311,10 @@ def _spread(scores: Array, weights: Array, low: float, spacing: float) -> Array:
     position = (scores - low) / spacing
     left = np.minimum(position.astype(np.intp), _LATTICE - 2)
     right_share = (position - left) * weights
-    return np.bincount(left, weights - right_share, _LATTICE) + np.bincount(
-        left + 1, right_share, _LATTICE
-    )
+    lattice = np.zeros(_LATTICE)
+    lattice += np.bincount(left, weights - right_share, _LATTICE)
+    lattice += np.bincount(left + 1, right_share, _LATTICE)
+    return lattice
 
 
 def _rule_of_thumb(scores: Array, weights: Array, rule: str) -> float:

@@ -1,7 +1,7 @@
 """Metrics that share one table: labels (counts), regression (sums), scores, and any callable.
 
-A family turns rows into a table over base cells once, gives the metrics of every view from it, and draws their
-bootstrap jointly over all groups.
+A family turns rows into a table over base cells once, gives the metrics of every view from it, and
+draws their bootstrap jointly over all groups.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fairgroup.metrics._bootstrap import RowSums, draw_counts
 from fairgroup.metrics._counts import count_table, sum_cells, table_cells
 from fairgroup.metrics._layout import Layout, View, ViewKey
-from fairgroup.metrics._rates import CLASS_METRICS, TABLE_METRICS, one_vs_rest
+from fairgroup.metrics._rates import CLASS_METRICS, DENOMINATORS, TABLE_METRICS, one_vs_rest
 from fairgroup.metrics._scores import SCORE_REASONS, ScoreRows, score_metrics
 from fairgroup.metrics._sums import SUM_METRICS, columns_of, row_columns
 
@@ -26,7 +26,7 @@ _MAX_BLOCK = 4_000_000
 
 
 class Family(Protocol):
-    """What `group_metrics` asks of a family: names, values, draws, and why a value is undefined."""
+    """What `group_metrics` asks of a family of metrics."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -39,6 +39,9 @@ class Family(Protocol):
         self, n_draws: int, rng: np.random.Generator
     ) -> dict[ViewKey, dict[str, Array]]:
         """Return each metric's draws for every view, shape (n_controls * n_groups, n_draws)."""
+
+    def trials(self, view: View) -> dict[str, Array]:
+        """Return the rows in the denominator of metrics that are unweighted proportions."""
 
     def reason(self, column: str) -> str:
         """Say when the metric is undefined."""
@@ -59,6 +62,9 @@ class _TableFamily:
 
     def values(self, view: View) -> dict[str, Array]:
         return self.evaluate(self._sum(self.base, view), view)
+
+    def trials(self, view: View) -> dict[str, Array]:
+        return {}
 
     def replicates(
         self, n_draws: int, rng: np.random.Generator
@@ -131,6 +137,17 @@ class LabelFamily(_TableFamily):
             for column, (name, k) in self._metrics.items()
         }
 
+    def trials(self, view: View) -> dict[str, Array]:
+        if self._weights is not None:
+            return {}
+        table, out = self._sum(self.base, view), {}
+        for column, (name, k) in self._metrics.items():
+            if name == "accuracy":
+                out[column] = table.sum(axis=(1, 2))
+            elif name in DENOMINATORS:
+                out[column] = DENOMINATORS[name](one_vs_rest(table, k))
+        return out
+
     def reason(self, column: str) -> str:
         name = self._metrics[column][0]
         return (CLASS_METRICS.get(name) or TABLE_METRICS[name])[1]
@@ -195,7 +212,7 @@ class ScoreFamily(_TableFamily):
 
 
 class CountFamily(_TableFamily):
-    """The number of rows, which has no sampling distribution of interest but varies in the bootstrap."""
+    """The number of rows."""
 
     columns = ("count",)
 
@@ -214,7 +231,7 @@ class CountFamily(_TableFamily):
 
 
 class CallableFamily:
-    """Any function ``metric(y_true, y_pred)``, called for every group and every resampled table."""
+    """Any function ``metric(y_true, y_pred)``, called for every group and every resample."""
 
     def __init__(
         self,
@@ -251,6 +268,9 @@ class CallableFamily:
             for key, draws in found.items()
         }
 
+    def trials(self, view: View) -> dict[str, Array]:
+        return {}
+
     def reason(self, column: str) -> str:
         return "the function returned NaN"
 
@@ -279,6 +299,7 @@ def _check_takes_weights(name: str, metric: Callable[..., Any]) -> None:
         p.kind is p.VAR_KEYWORD for p in parameters.values()
     ):
         raise TypeError(
-            f"metrics[{name!r}] takes no sample_weight, so its values would ignore the weights that were given; "
+            f"metrics[{name!r}] takes no sample_weight, so its values would ignore the "
+            "weights that were given; "
             "add the parameter to the function or leave the metric out."
         )

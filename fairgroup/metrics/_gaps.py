@@ -1,4 +1,4 @@
-"""Demographic-parity, equal-opportunity and equalized-odds gaps of labels and of scores, as one number."""
+"""Demographic-parity, equal-opportunity and equalized-odds gaps of labels and of scores."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def demographic_parity_gap(
     ----------
     y_pred : array-like of shape (n_samples,)
         Predicted labels, or scores.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), Series or DataFrame
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
         Protected attributes; the groups are the intersections that occur.
     kind : {"auto", "labels", "mean", "ks"}, default="auto"
-        "labels": difference of selection rates (with three or more labels and no `pos_label`, of the worst
-        label). "mean": difference of mean scores. "ks": largest difference of the distribution functions, that
-        is of the selection rates at the worst threshold. "auto": "labels" for labels, an error for scores, where
-        the choice matters.
+        "labels": difference of selection rates (with three or more labels and no `pos_label`, of
+        the worst label). "mean": difference of mean scores. "ks": largest difference of the
+        distribution functions, that is of the selection rates at the worst threshold. "auto":
+        "labels" for labels, an error for scores, where the choice matters.
     method : {"between_groups", "to_overall"}, default="between_groups"
         Two groups that are farthest apart, or the group farthest from all rows.
     pos_label : object, default=None
@@ -100,7 +100,8 @@ def equal_opportunity_gap(
     Returns
     -------
     gap : float
-        For labels the difference of true positive rates. NaN for fewer than two groups with positives.
+        For labels the difference of true positive rates. NaN for fewer than two groups with
+        positives.
 
     Examples
     --------
@@ -146,8 +147,8 @@ def equalized_odds_gap(
     Returns
     -------
     gap : float
-        For labels the larger of the differences of true and of false positive rates; for scores the largest gap
-        within a true label. NaN, never 0, where one of them cannot be compared.
+        For labels the larger of the differences of true and of false positive rates; for scores
+        the largest gap within a true label. NaN, never 0, where one of them cannot be compared.
 
     Examples
     --------
@@ -171,8 +172,8 @@ def _resolve(kind: str, y_pred: Any) -> str:
         return kind
     if is_continuous(y_pred, "y_pred"):
         raise ValueError(
-            "y_pred holds scores, not labels. Choose kind='mean' (difference of means) or kind='ks' (worst "
-            "threshold), or threshold the scores first."
+            "y_pred holds scores, not labels. Choose kind='mean' (difference of means) or "
+            "kind='ks' (worst threshold), or threshold the scores first."
         )
     return "labels"
 
@@ -230,7 +231,7 @@ def _kolmogorov_smirnov(groups: GroupScores, method: str) -> float:
     for start, stop in zip(groups.bounds[:-1], groups.bounds[1:], strict=True):
         rows = slice(start, stop)
         cdf = np.cumsum(np.bincount(position[rows], groups.weights[rows], len(levels)))
-        cdf /= cdf[-1]
+        cdf = cdf / cdf[-1]
         np.minimum(low, cdf, out=low)
         np.maximum(high, cdf, out=high)
         farthest = max(farthest, float(np.abs(cdf - overall).max()))

@@ -1,4 +1,4 @@
-"""`group_metrics`: from rows to a GroupMetrics, through as few passes as the asked metrics need."""
+"""From rows to a GroupMetrics, in as few passes as the asked metrics need."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def group_metrics(
 ) -> GroupMetrics:
     """Measure a model overall, by intersections of groups, and by each attribute, with intervals.
 
-    Label metrics of all groups come from one count of (group, label, prediction), regression metrics from one
-    table of sums; time grows linearly with the rows.
+    Label metrics of all groups come from one count of (group, label, prediction), regression
+    metrics from one table of sums; time grows linearly with the rows.
 
     Parameters
     ----------
@@ -79,19 +79,23 @@ def group_metrics(
         True labels (any type) or numeric targets.
     y_pred : array-like of shape (n_samples,) or None
         Predicted labels or numbers. None when only score metrics are asked for.
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), Series, DataFrame or GroupCodes
-        Protected attributes. A continuous column is an error that says how to bin it.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
+        Protected attributes (pandas, polars, arrays) or ready GroupCodes. A continuous column is
+        an error that says how to bin it.
     metrics : str, callable, list, dict or None, default=None
-        Names, callables ``metric(y_true, y_pred[, sample_weight])``, or a dict of name -> name or callable. A name
-        of :meth:`GroupMetrics.gaps` stands for the rates it needs. None chooses for the task.
+        Names, callables ``metric(y_true, y_pred[, sample_weight])``, or a dict of name -> name or
+        callable. A name of :meth:`GroupMetrics.gaps` stands for the rates it needs. None chooses
+        for the task.
 
-        * labels: ``accuracy``, ``balanced_accuracy``, ``selection_rate``, ``base_rate``, ``true_positive_rate``,
-          ``false_positive_rate``, ``true_negative_rate``, ``false_negative_rate``, ``precision``, ``f1``. With
-          three or more labels and no `pos_label`, rates have one column per class, ``selection_rate[a]``;
+        * labels: ``accuracy``, ``balanced_accuracy``, ``selection_rate``, ``base_rate``,
+          ``true_positive_rate``, ``false_positive_rate``, ``true_negative_rate``,
+          ``false_negative_rate``, ``precision``, ``f1``. With three or more labels and no
+          `pos_label`, rates have one column per class, ``selection_rate[a]``;
         * numbers: ``mean_target``, ``mean_prediction``, ``bias`` (mean of prediction - target),
           ``mean_absolute_error``, ``mean_squared_error``, ``root_mean_squared_error``, ``r2``,
           ``mean_poisson_deviance``, ``mean_gamma_deviance``;
-        * scores of two labels: ``roc_auc``, ``brier_score``, ``calibration_error`` (ten equal bins);
+        * scores of two labels: ``roc_auc``, ``brier_score``, ``calibration_error`` (ten equal
+          bins);
         * ``count``, the number of rows, is always there.
     sample_weight : array-like of shape (n_samples,), default=None
         Row weights; ``count`` stays unweighted.
@@ -100,11 +104,13 @@ def group_metrics(
     y_score : array-like of shape (n_samples,), default=None
         Scores or probabilities of the positive label.
     pos_label : object, default=None
-        The positive label. None: 1 of {0, 1} and {-1, 1}, True of booleans; else an error when it is needed.
+        The positive label. None: 1 of {0, 1} and {-1, 1}, True of booleans; else an error when it
+        is needed.
     encoder : GroupEncoder or None, default=None
         How groups are formed and what happens to missing values; a fitted one is used as it is.
     n_bootstrap : int, default=0
-        Number of bootstrap draws for intervals. For unweighted label metrics they cost nothing per row.
+        Number of bootstrap draws for intervals. For unweighted label metrics they cost nothing per
+        row.
     confidence_level : float in (0, 1), default=0.95
         Confidence level of the intervals.
     random_state : int, RandomState, Generator or None, default=None
@@ -117,14 +123,16 @@ def group_metrics(
     Raises
     ------
     ValueError
-        For inconsistent lengths, missing values, an unknown metric, or an undecidable positive label.
+        For inconsistent lengths, missing values, an unknown metric, or an undecidable positive
+        label.
     TypeError
         For a numeric metric of text, or a callable that cannot use the given weights.
 
     Warns
     -----
     UndefinedMetricWarning
-        When a metric has no denominator in some group; its value is NaN, and differences leave it out.
+        When a metric has no denominator in some group; its value is NaN, and differences leave it
+        out.
 
     Examples
     --------
@@ -137,11 +145,8 @@ def group_metrics(
     ...     n_bootstrap=1000,
     ...     random_state=0,
     ... )
-    >>> result.by_group.round(2)
-         count  selection_rate  true_positive_rate
-    sex
-    f      3.0            0.67                 1.0
-    m      3.0            0.67                 0.5
+    >>> result.by_group["true_positive_rate"].to_dict()
+    {'f': 1.0, 'm': 0.5}
     >>> float(result.difference()["true_positive_rate"])
     0.5
     """
@@ -159,7 +164,8 @@ def group_metrics(
     columns = _columns(families, named, called)
     order = tuple(columns.values())
     values = _values(layout, families, order)
-    draws = _draws(layout, families, order, n_bootstrap, random_state)
+    rng = as_generator(random_state)
+    draws = _draws(layout, families, order, n_bootstrap, rng)
     _warn_undefined(layout, families, order, values)
     return GroupMetrics(
         metrics=tuple(columns),
@@ -168,6 +174,8 @@ def group_metrics(
         _layout=layout,
         _values=values,
         _draws=draws,
+        _trials=_trials(layout, families, order),
+        _seed=int(rng.integers(2**32)),
         _columns=order,
         _added_count="count" not in named.values(),
     )
@@ -183,7 +191,7 @@ class _Rows:
         self.weight, self.pos_label = weight, pos_label
 
     def labels(self, names: Sequence[str]) -> tuple[NDArray, NDArray, NDArray, int | None]:
-        """Return coded true and predicted labels, the classes, and the positive one if `names` need it."""
+        """Return coded labels, predictions, the classes, and the positive one if needed."""
         classes, (y, p) = encode_labels(("y_true", self.y_true), ("y_pred", self.y_pred))
         positive = None
         if any(name in CLASS_METRICS for name in names):
@@ -247,7 +255,8 @@ def _plan(
             named[str(column)] = metric
         else:
             raise ValueError(
-                f"Unknown metric {metric!r}; pass a callable or one of {sorted([*METRIC_NAMES, *GAPS])}."
+                f"Unknown metric {metric!r}; pass a callable or one of "
+                f"{sorted([*METRIC_NAMES, *GAPS])}."
             )
     _check_inputs(named, called, y_pred, y_score)
     return named, called
@@ -309,7 +318,7 @@ def _families(
 def _columns(
     families: list[Family], named: dict[str, str], called: dict[str, Callable[..., Any]]
 ) -> dict[str, str]:
-    """Return the user's column names -> the families' ones, the count first where it was not asked for."""
+    """Return the user's column names -> the families' ones; a count not asked for comes first."""
     given = [column for family in families for column in family.columns]
     columns = {} if "count" in named.values() else {"count": "count"}
     for name, metric in named.items():
@@ -330,13 +339,30 @@ def _values(
     return out
 
 
+def _trials(
+    layout: Layout, families: list[Family], order: tuple[str, ...]
+) -> dict[ViewKey, NDArray[np.float64]]:
+    out = {}
+    for key, view in layout.views.items():
+        found = {name: v for family in families for name, v in family.trials(view).items()}
+        shape = (layout.n_controls, view.n_groups)
+        none = np.full(shape, np.nan)
+        out[key] = np.array([found.get(name, none).reshape(shape) for name in order], dtype=float)
+    return out
+
+
 def _draws(
-    layout: Layout, families: list[Family], order: tuple[str, ...], n_draws: int, random_state: Any
+    layout: Layout,
+    families: list[Family],
+    order: tuple[str, ...],
+    n_draws: int,
+    rng: np.random.Generator,
 ) -> dict[ViewKey, NDArray[np.float64]]:
     if not n_draws:
         return {}
-    # Each family has a stream of its own, so that adding a metric does not move the draws of the others.
-    streams = as_generator(random_state).spawn(5)
+    # Each family has a stream of its own, so that adding a metric does not move the draws of the
+    # others.
+    streams = rng.spawn(5)
     kinds = (CountFamily, LabelFamily, SumFamily, ScoreFamily, CallableFamily)
     drawn = [family.replicates(n_draws, streams[kinds.index(type(family))]) for family in families]
     out = {}

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-# Integers that span at most this many values are coded by subtraction and a lookup table, not by hashing.
+# Integers that span at most this many values are coded by subtraction and a lookup table, not by
+# hashing.
 _MAX_SPAN = 4096
 
 
@@ -128,7 +129,7 @@ def _tidy(column: Any, name: str) -> Any:
         if np.isnan(column.sum()):
             raise _missing(name, np.isnan(column))
         whole = column.astype(np.int64)
-        return whole if (whole == column).all() else column
+        return whole if np.array_equal(whole, column) else column
     if column.dtype == object:
         return pd.Series(column).infer_objects().to_numpy() if _holds_numbers(column) else column
     return column
@@ -150,7 +151,8 @@ def _encode_integers(
     if high - low >= _MAX_SPAN:
         return None
     codes = [a.astype(np.intp) - low if low else a.astype(np.intp) for a in arrays]
-    present = sum(np.bincount(c, minlength=high - low + 1) for c in codes) > 0
+    counts = [np.bincount(c, minlength=high - low + 1) for c in codes]
+    present = np.sum(counts, axis=0) > 0
     if not present.all():
         rank = np.cumsum(present) - 1
         codes = [rank[c] for c in codes]
@@ -171,7 +173,8 @@ def _encode_any(
     except TypeError as error:
         kinds = sorted({type(level).__name__ for level in union})
         raise TypeError(
-            f"{' and '.join(names)} mix labels of different types ({', '.join(kinds)}); use one type."
+            f"{' and '.join(names)} mix labels of different types "
+            f"({', '.join(kinds)}); use one type."
         ) from error
     position = {level: i for i, level in enumerate(classes)}
     tables = [np.array([position[level] for level in found], dtype=np.intp) for found in levels]
@@ -212,7 +215,8 @@ def positive_class(classes: NDArray[Any], pos_label: Any) -> tuple[NDArray[Any],
             pos_label = 1
         else:
             raise ValueError(
-                f"It is not clear which of the labels {classes.tolist()} is the positive one; pass pos_label= "
+                f"It is not clear which of the labels {classes.tolist()} is the positive one; "
+                "pass pos_label= "
                 "(it is found by itself only for {0, 1}, {-1, 1} and booleans)."
             )
     found = np.flatnonzero([label == pos_label for label in classes.tolist()])

@@ -1,7 +1,7 @@
-"""Which rows belong together: base cells, and the views (overall, by group, by attribute) made of them.
+"""Base cells of rows, and the views (overall, by group, by attribute) made of them.
 
-A base cell is one level of the control features and one combination of joint group and attribute levels. Rows are
-counted by base cell once; every view adds up cells.
+A base cell is one level of the control features and one combination of joint group and attribute
+levels. Rows are counted by base cell once; every view adds up cells.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from fairgroup.groups import GroupCodes, GroupEncoder
 
 OVERALL, BY_GROUP = "overall", "by_group"
-# An attribute may be called "overall"; views of attributes are therefore keyed by ("marginal", name).
+# An attribute may be called "overall"; views of attributes are therefore keyed by ("marginal",
+# name).
 ViewKey = str | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class View:
-    """A partition of the base cells: group of each cell (-1: none), over control levels x groups."""
+    """A partition: the group of each base cell (-1: none), over control levels x groups."""
 
     key: ViewKey
     group_of_cell: NDArray[np.intp]
@@ -76,8 +77,8 @@ def make_layout(groups: GroupCodes, controls: GroupCodes | None) -> Layout:
     Parameters
     ----------
     groups : GroupCodes
-        Protected attributes; with overlapping groups (``intersections=False``) the joint view is left out and
-        the result stacks the attributes instead.
+        Protected attributes; with overlapping groups (``intersections=False``) the joint view is
+        left out and the result stacks the attributes instead.
     controls : GroupCodes or None
         Control features.
 
@@ -95,7 +96,9 @@ def make_layout(groups: GroupCodes, controls: GroupCodes | None) -> Layout:
         if controls.codes.min(initial=0) < 0:
             raise ValueError("control_features has missing values; fill them or drop these rows.")
         base = np.multiply(controls.codes, n_base, dtype=np.intp) + base
-    views = {OVERALL: _view(OVERALL, np.zeros(n_base, np.intp), 1, pd.Index(["all"]), n_controls)}
+    views: dict[ViewKey, View] = {
+        OVERALL: _view(OVERALL, np.zeros(n_base, np.intp), 1, pd.Index(["all"]), n_controls)
+    }
     for key, codes in partitions.items():
         views[key] = _view(key, members[key], codes.n_groups, codes.index, n_controls)
     return Layout(base, n_controls * n_base, views, controls, groups, joint)
@@ -111,7 +114,7 @@ def _view(
 def _base_cells(
     partitions: dict[ViewKey, GroupCodes],
 ) -> tuple[NDArray[np.intp], int, dict[ViewKey, NDArray[np.intp]]]:
-    """Return base code of each row, their number, and the group of each base cell in every partition."""
+    """Return each row's base cell, their number, and each cell's group in every partition."""
     quick = _joint_cells(partitions)
     if quick is not None:
         return quick
@@ -131,7 +134,7 @@ def _base_cells(
 def _joint_cells(
     partitions: dict[ViewKey, GroupCodes],
 ) -> tuple[NDArray[np.intp], int, dict[ViewKey, NDArray[np.intp]]] | None:
-    """Without ignored rows and merged groups the joint group says everything: no further pass is needed."""
+    """Use the joint groups as cells where they tell all: no ignored rows, no merged groups."""
     joint = partitions.get(BY_GROUP)
     if joint is None or (len(joint.codes) and joint.codes.min() < 0):
         return None
@@ -153,3 +156,9 @@ def _joint_cells(
 def as_tuple(level: Any) -> tuple[Any, ...]:
     """Return the levels of an index entry."""
     return level if isinstance(level, tuple) else (level,)
+
+
+def index_product(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
+    """Return every combination of two indices, the first one outside."""
+    tuples = [(*as_tuple(a), *as_tuple(b)) for a in outer for b in inner]
+    return pd.MultiIndex.from_tuples(tuples, names=[*outer.names, *inner.names])

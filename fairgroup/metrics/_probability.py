@@ -25,7 +25,8 @@ def ranked_probability_score(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Counts ("poisson"), 0 or 1 ("binary"), or the position 0 .. n_classes - 1 of the class ("ordinal").
+        Counts ("poisson"), 0 or 1 ("binary"), or the position 0 .. n_classes - 1 of the class
+        ("ordinal").
     y_pred : array-like of shape (n_samples,) or (n_samples, n_classes)
         Expected count, probability of 1, or probabilities of the ordered classes.
     family : {"poisson", "binary", "ordinal"}, default="poisson"

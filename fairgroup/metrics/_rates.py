@@ -1,6 +1,7 @@
 """Label metrics as functions of counts.
 
-Every function takes arrays whose last axes may hold bootstrap draws, and returns NaN where its denominator is zero.
+Every function takes arrays whose last axes may hold bootstrap draws, and returns NaN where its
+denominator is zero.
 """
 
 from __future__ import annotations
@@ -99,6 +100,16 @@ CLASS_METRICS: dict[str, tuple[Callable[[Confusion], Array], str]] = {
     "false_negative_rate": (false_negative_rate, "no row with a positive label"),
     "precision": (precision, "no row with a positive prediction"),
     "f1": (f1, "no row with a positive label or prediction"),
+}
+# The rows of which a class metric is a proportion.
+DENOMINATORS: dict[str, Callable[[Confusion], Array]] = {
+    "selection_rate": lambda c: c.tp + c.fp + c.fn + c.tn,
+    "base_rate": lambda c: c.tp + c.fp + c.fn + c.tn,
+    "true_positive_rate": lambda c: c.tp + c.fn,
+    "false_negative_rate": lambda c: c.tp + c.fn,
+    "false_positive_rate": lambda c: c.fp + c.tn,
+    "true_negative_rate": lambda c: c.fp + c.tn,
+    "precision": lambda c: c.tp + c.fp,
 }
 # Metrics of all classes together.
 TABLE_METRICS: dict[str, tuple[Callable[[Array], Array], str]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,20 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fairgroup.metrics._bootstrap import quantiles
-from fairgroup.metrics._layout import BY_GROUP, OVERALL, Layout, View, ViewKey, as_tuple
-from fairgroup.metrics._summaries import (
-    GAPS,
-    METHODS,
-    deviation,
-    simultaneous_interval,
-    summarise,
-    worst,
-)
+from fairgroup.metrics._bootstrap import exact_bounds, quantiles
+from fairgroup.metrics._intervals import GroupIntervals
+from fairgroup.metrics._layout import BY_GROUP, OVERALL, Layout, View, ViewKey, index_product
+from fairgroup.metrics._summaries import GAPS, METHODS, summarise, worst
 
-# Intersections that do not occur are listed as NaN rows, as MetricFrame does, while the table stays this small.
+# Intersections that do not occur are listed as NaN rows, as MetricFrame does, while the table
+# stays this small.
 MAX_PRODUCT = 10_000
-KINDS = ("simultaneous", "percentile")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +64,13 @@ class GroupMetrics:
     _draws: dict[ViewKey, NDArray[np.float64]] = field(
         repr=False
     )  # the same with n_draws at the end
+    _trials: dict[ViewKey, NDArray[np.float64]] = field(repr=False)  # rows of a proportion, or NaN
+    _seed: int = field(repr=False)
     _columns: tuple[str, ...] = field(
         repr=False
     )  # the metrics' own names, where the user gave others
     _added_count: bool = field(repr=False)
+    _bounds: dict[ViewKey, tuple[NDArray, NDArray]] = field(default_factory=dict, repr=False)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -93,13 +89,13 @@ class GroupMetrics:
 
     @property
     def overall(self) -> pd.Series | pd.DataFrame:
-        """Metrics over all rows: a Series, or a DataFrame with one row per level of the control features."""
+        """Metrics over all rows: a Series, or a DataFrame with a row per control level."""
         table = self._table(OVERALL, self._values[OVERALL])
         return table if self._layout.controls is not None else table.iloc[0].rename(None)
 
     @property
     def by_group(self) -> pd.DataFrame:
-        """Metrics of every group: rows are the combinations of levels, columns the metrics with ``count``."""
+        """Metrics of every group: a row per combination of levels, a column per metric."""
         return self._tables(BY_GROUP, self._values)
 
     @property
@@ -113,7 +109,8 @@ class GroupMetrics:
         Parameters
         ----------
         method : {"between_groups", "to_overall"}, default="between_groups"
-            Largest minus smallest group value, or the largest distance of a group to the overall value.
+            Largest minus smallest group value, or the largest distance of a group to the overall
+            value.
         attribute : str or None, default=None
             Compare the levels of this attribute; None compares the intersections.
 
@@ -130,7 +127,8 @@ class GroupMetrics:
         Parameters
         ----------
         method : {"between_groups", "to_overall"}, default="between_groups"
-            Smallest over largest group value, or the smallest ratio (below 1) of a group and the overall value.
+            Smallest over largest group value, or the smallest ratio (below 1) of a group and the
+            overall value.
         attribute : str or None, default=None
             Compare the levels of this attribute; None compares the intersections.
 
@@ -144,10 +142,11 @@ class GroupMetrics:
     def gaps(self, method: str = "between_groups", *, attribute: str | None = None) -> Any:
         """Return the fairness gaps for which the metrics are there.
 
-        ``demographic_parity`` looks at ``selection_rate``, ``equal_opportunity`` at ``true_positive_rate``,
-        ``equalized_odds`` at the worse of ``true_positive_rate`` and ``false_positive_rate``,
-        ``predictive_parity`` at ``precision``; each as ``_difference`` and ``_ratio``. With several classes the
-        worst class counts. Group accuracies and other metrics are compared by :meth:`difference`.
+        ``demographic_parity`` looks at ``selection_rate``, ``equal_opportunity`` at
+        ``true_positive_rate``, ``equalized_odds`` at the worse of ``true_positive_rate`` and
+        ``false_positive_rate``, ``predictive_parity`` at ``precision``; each as ``_difference``
+        and ``_ratio``. With several classes the worst class counts. Group accuracies and other
+        metrics are compared by :meth:`difference`.
 
         Parameters
         ----------
@@ -188,8 +187,9 @@ class GroupMetrics:
         Returns
         -------
         frame : DataFrame
-            Columns ``view`` ("overall", "by_group" or an attribute's name), ``group``, ``control`` (with control
-            features), ``count``, ``metric``, ``value`` and, with draws, ``lower`` and ``upper``.
+            Columns ``view`` ("overall", "by_group" or an attribute's name), ``group``, ``control``
+            (with control features), ``count``, ``metric``, ``value`` and, with draws, ``lower``
+            and ``upper``.
         """
         parts = [self._long(view) for view in self._layout.views.values()]
         return pd.concat(parts, ignore_index=True)
@@ -213,13 +213,12 @@ class GroupMetrics:
         return GroupMetricsDisplay(self, metrics=metrics).plot(ax=ax)
 
     def _repr_html_(self) -> str:
-        with pd.option_context("display.max_rows", 60):
-            return self.by_group._repr_html_()
+        return str(self.by_group.to_html(max_rows=60, float_format="{:.4g}".format))
 
     # Tables
 
     def _tables(self, key: ViewKey, arrays: dict[ViewKey, NDArray]) -> pd.DataFrame:
-        """Make the table of a view; overlapping groups are the attributes' tables below each other."""
+        """Make the table of a view; for overlapping groups, stack those of the attributes."""
         if key in arrays:
             return self._table(key, arrays[key])
         keys: list[ViewKey] = [("marginal", name) for name in self.attributes]
@@ -238,7 +237,7 @@ class GroupMetrics:
     def _frame(self, values: NDArray[np.float64], groups: pd.Index) -> pd.DataFrame:
         index = groups
         if self._layout.controls is not None:
-            index = _product(self._layout.controls.index, groups)
+            index = index_product(self._layout.controls.index, groups)
         table = pd.DataFrame(
             values.reshape(len(values), -1).T, index=index, columns=list(self.metrics)
         )
@@ -272,9 +271,14 @@ class GroupMetrics:
         return self._values[key][self._columns.index("count")]
 
     def _percentiles(self, key: ViewKey) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        tail = (1 - self.confidence_level) / 2
-        lower, upper = quantiles(self._draws[key], (tail, 1 - tail))
-        return lower, upper
+        """Return the bounds of a view's values, shape (n_metrics, n_controls, n_groups)."""
+        if key not in self._bounds:
+            tail = (1 - self.confidence_level) / 2
+            lower, upper = quantiles(self._draws[key], (tail, 1 - tail))
+            self._bounds[key] = exact_bounds(
+                self._values[key], self._trials[key], lower, upper, self.confidence_level
+            )
+        return self._bounds[key]
 
     # Contrasts
 
@@ -282,7 +286,7 @@ class GroupMetrics:
         return tuple(m for m in self.metrics if not (m == "count" and self._added_count))
 
     def _gap_parts(self) -> dict[str, tuple[str, list[str]]]:
-        """Return the gaps whose metrics are all there; a class metric may have one column per class."""
+        """Return the gaps whose metrics are all there, with their columns (several per class)."""
         found = {}
         for name, (kind, metrics) in GAPS.items():
             columns = [self._columns_of(m) for m in metrics]
@@ -300,8 +304,8 @@ class GroupMetrics:
         if attribute is None:
             if not self._layout.joint:
                 raise ValueError(
-                    "Groups overlap (the encoder has intersections=False); name the attribute to compare, "
-                    f"attribute= one of {list(self.attributes)}."
+                    "Groups overlap (the encoder has intersections=False); name the attribute "
+                    f"to compare, one of {list(self.attributes)}."
                 )
             return BY_GROUP
         if attribute not in self.attributes:
@@ -324,182 +328,8 @@ class GroupMetrics:
         return table if controls is not None else table.iloc[0].rename(None)
 
 
-class GroupIntervals:
-    """Bootstrap intervals of a :class:`GroupMetrics`, under the names of its values.
-
-    Every table has two columns per metric, ``lower`` and ``upper``, at `GroupMetrics.confidence_level`. Values of
-    groups and of the whole have percentile intervals. Differences, ratios and gaps take ``kind``:
-
-    * ``"simultaneous"`` (default): the observed value plus and minus the radius within which all groups' contrasts
-      have moved together in that share of the draws. It covers also where all groups are equal.
-    * ``"percentile"``: quantiles of the resampled largest difference. As a largest difference is never negative and
-      noise only enlarges it, this interval lies above the truth when groups are nearly equal: it never holds 0.
-
-    Parameters
-    ----------
-    result : GroupMetrics
-        What was measured, with draws.
-    """
-
-    def __init__(self, result: GroupMetrics) -> None:
-        self._result = result
-
-    @property
-    def overall(self) -> pd.DataFrame:
-        """Intervals over all rows: index metrics, or control levels with (metric, bound) columns."""
-        table = self._bounds(OVERALL)
-        if self._result._layout.controls is not None:
-            return table
-        return table.iloc[0].unstack().reindex(list(self._result.metrics))[["lower", "upper"]]
-
-    @property
-    def by_group(self) -> pd.DataFrame:
-        """Intervals of every group; columns (metric, "lower" | "upper")."""
-        return self._bounds(BY_GROUP)
-
-    @property
-    def marginals(self) -> dict[str, pd.DataFrame]:
-        """Intervals by the levels of each attribute."""
-        return {name: self._bounds(("marginal", name)) for name in self._result.attributes}
-
-    def difference(
-        self,
-        method: str = "between_groups",
-        *,
-        attribute: str | None = None,
-        kind: str = "simultaneous",
-    ) -> pd.DataFrame:
-        """Return intervals of :meth:`GroupMetrics.difference`.
-
-        Parameters
-        ----------
-        method, attribute
-            As there.
-        kind : {"simultaneous", "percentile"}, default="simultaneous"
-            Which interval; see the class.
-
-        Returns
-        -------
-        intervals : DataFrame
-            One row per metric with ``lower`` and ``upper``; with control features one row per (level, metric).
-        """
-        return self._contrast("difference", method, attribute, kind)
-
-    def ratio(
-        self,
-        method: str = "between_groups",
-        *,
-        attribute: str | None = None,
-        kind: str = "simultaneous",
-    ) -> pd.DataFrame:
-        """Return intervals of :meth:`GroupMetrics.ratio`; parameters as in :meth:`difference`.
-
-        Parameters
-        ----------
-        method, attribute, kind
-            As in :meth:`difference`. "simultaneous" works with logarithms; where a rate is 0 it is [0, 1].
-
-        Returns
-        -------
-        intervals : DataFrame
-        """
-        return self._contrast("ratio", method, attribute, kind)
-
-    def gaps(
-        self,
-        method: str = "between_groups",
-        *,
-        attribute: str | None = None,
-        kind: str = "simultaneous",
-    ) -> pd.DataFrame:
-        """Return intervals of :meth:`GroupMetrics.gaps`; parameters as in :meth:`difference`.
-
-        Parameters
-        ----------
-        method, attribute, kind
-            As in :meth:`difference`.
-
-        Returns
-        -------
-        intervals : DataFrame
-        """
-        key = self._result._key(attribute, method)
-        parts = self._result._gap_parts()
-        return self._table(
-            {n: self._interval(key, ms, k, method, kind) for n, (k, ms) in parts.items()}
-        )
-
-    def _contrast(
-        self, contrast: str, method: str, attribute: str | None, kind: str
-    ) -> pd.DataFrame:
-        key = self._result._key(attribute, method)
-        metrics = self._result._contrasted()
-        return self._table({m: self._interval(key, [m], contrast, method, kind) for m in metrics})
-
-    def _interval(
-        self, key: ViewKey, metrics: list[str], contrast: str, method: str, kind: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if kind not in KINDS:
-            raise ValueError(f"kind={kind!r}; expected one of {list(KINDS)}.")
-        result = self._result
-        value = worst([result._summary(key, m, contrast, method) for m in metrics], contrast)
-        per_metric: Callable[[int], NDArray] = self._moves(key, contrast, method)
-        if kind == "percentile":
-            per_metric = self._resampled(key, contrast, method)
-        draws = [per_metric(result.metrics.index(m)) for m in metrics]
-        if kind == "percentile":
-            tail = (1 - result.confidence_level) / 2
-            lower, upper = quantiles(worst(draws, contrast), (tail, 1 - tail))
-        else:
-            moved = np.fmax.reduce(draws, axis=0)
-            lower, upper = simultaneous_interval(value, moved, result.confidence_level, contrast)
-        return np.where(np.isnan(value), np.nan, lower), np.where(np.isnan(value), np.nan, upper)
-
-    def _moves(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
-        values, draws = self._result._values, self._result._draws
-        return lambda m: deviation(
-            draws[key][m], values[key][m], draws[OVERALL][m], values[OVERALL][m], contrast, method
-        )
-
-    def _resampled(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
-        draws = self._result._draws
-        return lambda m: summarise(draws[key][m], draws[OVERALL][m], contrast, method)
-
-    def _bounds(self, key: ViewKey) -> pd.DataFrame:
-        result = self._result
-        keys = (
-            list(result._draws)
-            if key in result._draws
-            else [("marginal", n) for n in result.attributes]
-        )
-        bounds = {k: result._percentiles(k) for k in ([key] if key in result._draws else keys)}
-        tables = {}
-        for b, name in enumerate(("lower", "upper")):
-            tables[name] = result._tables(key, {k: pair[b] for k, pair in bounds.items()})
-        table = pd.concat(tables, axis=1).swaplevel(axis=1)
-        return table[[(m, bound) for m in result.metrics for bound in tables]]
-
-    def _table(
-        self, intervals: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-    ) -> pd.DataFrame:
-        controls = self._result._layout.controls
-        names = pd.Index(list(intervals), name=None)
-        bounds = np.array(list(intervals.values())).reshape(
-            len(names), 2, -1
-        )  # metric, bound, control level
-        index = names if controls is None else _product(controls.index, names)
-        return pd.DataFrame(
-            bounds.transpose(2, 0, 1).reshape(-1, 2), index=index, columns=["lower", "upper"]
-        )
-
-
-def _product(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
-    tuples = [(*as_tuple(a), *as_tuple(b)) for a in outer for b in inner]
-    return pd.MultiIndex.from_tuples(tuples, names=[*outer.names, *inner.names])
-
-
 def _full_index(index: pd.Index) -> pd.Index:
-    """Return all combinations of the levels, as MetricFrame lists them, unless there are too many."""
+    """Return all combinations of the levels, as MetricFrame does, unless there are too many."""
     if index.nlevels == 1:
         return index
     levels = [_levels(index, i) for i in range(index.nlevels)]

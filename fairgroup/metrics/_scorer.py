@@ -1,4 +1,4 @@
-"""Fairness in model selection: a scorer for ``GridSearchCV(scoring=...)`` and a rule for its ``refit``."""
+"""Fairness in model selection: a scorer for ``scoring=`` and a rule for ``refit=``."""
 
 from __future__ import annotations
 
@@ -52,17 +52,19 @@ def fairness_scorer(
     """Make a scorer of a fairness metric.
 
     The scorer requests ``sensitive_features`` by itself: with metadata routing switched on,
-    ``GridSearchCV(...).fit(X, y, sensitive_features=A)`` hands them over. With routing off, wrap the estimator in
-    :class:`fairgroup.groups.SensitiveColumns`; the scorer then takes the groups out of X.
+    ``GridSearchCV(...).fit(X, y, sensitive_features=A)`` hands them over. With routing off, wrap
+    the estimator in :class:`fairgroup.groups.SensitiveColumns`; the scorer then takes the groups
+    out of X.
 
     As scikit-learn maximises scores, a disparity is returned as a negative number (0 is best).
 
     Parameters
     ----------
     metric : str or callable
-        A gap (``"demographic_parity_difference"``, ``"equalized_odds_ratio"``, ...), or a metric of
-        :func:`group_metrics` with ``_difference``, ``_ratio``, ``_group_min`` or ``_group_max``
-        (``"accuracy_group_min"``). A callable is called as ``metric(y_true, y_pred, sensitive_features=...)``.
+        A gap (``"demographic_parity_difference"``, ``"equalized_odds_ratio"``, ...), or a metric
+        of :func:`group_metrics` with ``_difference``, ``_ratio``, ``_group_min`` or ``_group_max``
+        (``"accuracy_group_min"``). A callable is called as ``metric(y_true, y_pred,
+        sensitive_features=...)``.
     greater_is_better : bool or None, default=None
         Whether the metric itself should be large. None knows it for named metrics.
     method : {"between_groups", "to_overall"}, default="between_groups"
@@ -188,7 +190,8 @@ class FairnessScorer:
         Parameters
         ----------
         **requests : bool, str or None
-            For ``sensitive_features`` and ``sample_weight``: True, False, or the name under which it is passed.
+            For ``sensitive_features`` and ``sample_weight``: True, False, or the name under which
+            it is passed.
 
         Returns
         -------
@@ -256,9 +259,10 @@ def _find_groups(estimator: Any, X: Any, sensitive_features: Any) -> Any:
     of_columns = getattr(estimator, "sensitive_features_of", None)
     if of_columns is None:
         raise ValueError(
-            "The fairness scorer did not get sensitive_features. Either switch metadata routing on "
-            "(sklearn.set_config(enable_metadata_routing=True)) and pass sensitive_features= to fit or "
-            "cross_validate, or wrap the estimator in fairgroup.groups.SensitiveColumns."
+            "The fairness scorer did not get sensitive_features. Either switch metadata "
+            "routing on (sklearn.set_config(enable_metadata_routing=True)) and pass "
+            "sensitive_features= to fit or cross_validate, or wrap the estimator in "
+            "fairgroup.groups.SensitiveColumns."
         )
     return of_columns(X)
 
@@ -291,8 +295,8 @@ def _split(metric: str) -> tuple[str, str]:
     if metric in GAPS:
         return metric, ""
     raise ValueError(
-        f"Unknown fairness metric {metric!r}; use one of {sorted(GAPS)}, or a metric of group_metrics "
-        f"followed by one of {list(_ENDINGS)}."
+        f"Unknown fairness metric {metric!r}; use one of {sorted(GAPS)}, or a metric "
+        f"of group_metrics followed by one of {list(_ENDINGS)}."
     )
 
 
@@ -309,7 +313,8 @@ def _direction(metric: str | Callable[..., float], *, strict: bool = True) -> bo
         return True
     if strict and base not in (*_ERRORS, *_GAINS):
         raise ValueError(
-            f"Say whether {base}{ending} should be large or small: greater_is_better=True or False."
+            f"Say whether {base}{ending} should be large or small: "
+            "greater_is_better=True or False."
         )
     return base in _GAINS
 
@@ -326,17 +331,19 @@ def best_under_constraint(
     fairness : str
         Name of the fairness scorer.
     at_most : float or None
-        Largest disparity (mean over the folds) that is allowed. A disparity may come as a negative score, as
-        :func:`fairness_scorer` gives it, or as a positive number: its absolute value is compared.
+        Largest disparity (mean over the folds) that is allowed. A disparity may come as a negative
+        score, as :func:`fairness_scorer` gives it, or as a positive number: its absolute value is
+        compared.
     at_least : float or None
-        For ratios and other fairness scores that should be large: the smallest that is allowed. Exactly one of
-        the two is given.
+        For ratios and other fairness scores that should be large: the smallest that is allowed.
+        Exactly one of the two is given.
 
     Returns
     -------
     rule : BestUnderConstraint
-        Takes ``cv_results_`` and returns the index of the chosen candidate. If no candidate is fair enough it
-        returns the fairest and warns with FairnessWarning; an undefined (NaN) disparity is never fair enough.
+        Takes ``cv_results_`` and returns the index of the chosen candidate. If no candidate is
+        fair enough it returns the fairest and warns with FairnessWarning; an undefined (NaN)
+        disparity is never fair enough.
 
     Examples
     --------
@@ -398,7 +405,8 @@ class BestUnderConstraint:
             best = int(np.nanargmin(excess))
             found = self._column(cv_results, self.fairness)[best]
             warnings.warn(
-                f"No candidate satisfies {self!r}; took the fairest, with {self.fairness} = {found:.4g}.",
+                f"No candidate satisfies {self!r}; took the fairest, "
+                f"with {self.fairness} = {found:.4g}.",
                 FairnessWarning,
                 stacklevel=2,
             )

@@ -1,8 +1,9 @@
 """Metrics of scores for binary labels: area under the ROC curve, Brier score, calibration error.
 
-The area under the curve of a group is the mean placement of its positives among its negatives. Its bootstrap uses
-the placements of the full sample, AUC* = mean*(V10) + mean*(V01) - AUC, the linearisation on which the variance of
-DeLong, DeLong and Clarke-Pearson (1988) rests; so it too is a function of sums.
+The area under the curve of a group is the mean placement of its positives among its negatives. Its
+bootstrap uses the placements of the full sample, AUC* = mean*(V10) + mean*(V01) - AUC, the
+linearisation on which the variance of DeLong, DeLong and Clarke-Pearson (1988) rests; so it too is
+a function of sums.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from fairgroup.metrics._rates import divide
 Array = NDArray[Any]
 N_BINS = 10
 _NEGATIVE, _POSITIVE = 0, 1
-# Columns of the sums: weight, weight x score, weight x (label - score)^2, then one placement per view.
+# Columns of the sums: weight, weight x score, weight x (label - score)^2, then one placement per
+# view.
 _WEIGHT, _SCORE, _SQUARED, _PLACEMENT = 0, 1, 2, 3
 
 SCORE_REASONS = {
@@ -32,7 +34,7 @@ _PROBABILITY_METRICS = ("brier_score", "calibration_error")
 
 
 class ScoreRows:
-    """Row quantities of score metrics and the cells (base cell, label, score bin) they are summed over."""
+    """Row quantities of score metrics, and the cells (base cell, label, score bin) of the sums."""
 
     def __init__(
         self,
@@ -76,8 +78,9 @@ def placements(group: Array, label: Array, score: Array, weight: Array) -> NDArr
     Returns
     -------
     placement : ndarray of shape (n_samples,)
-        For a positive the weighted share of negatives with a lower score, for a negative the share of positives
-        with a higher one; ties count one half. 0 where the other label does not occur.
+        For a positive the weighted share of negatives with a lower score, for a negative the share
+        of positives with a higher one; ties count one half. 0 where the other label does not
+        occur.
     """
     order = np.lexsort((score, group))
     g, s, y, w = group[order], score[order], label[order], weight[order]
@@ -148,5 +151,6 @@ def _check_probabilities(score: Array, names: Sequence[str]) -> None:
     asked = [name for name in names if name in _PROBABILITY_METRICS]
     if asked and len(score) and (score.min() < 0 or score.max() > 1):
         raise ValueError(
-            f"{asked[0]} needs probabilities: y_score lies in [{score.min():.4g}, {score.max():.4g}], not [0, 1]."
+            f"{asked[0]} needs probabilities in [0, 1]; "
+            f"y_score lies in [{score.min():.4g}, {score.max():.4g}]."
         )

@@ -1,6 +1,7 @@
 """Differences, ratios and fairness gaps of group values, and their intervals.
 
-Arrays have the shape (n_controls, n_groups) or (n_controls, n_groups, n_draws); the group axis is 1.
+Arrays have the shape (n_controls, n_groups) or (n_controls, n_groups, n_draws); the group axis is
+1.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def summarise(values: Array, overall: Array, kind: str, method: str) -> Array:
 
 
 def worst(summaries: list[Array], kind: str) -> Array:
-    """Combine the summaries of several metrics: the largest difference, the smallest ratio; NaN if one is NaN."""
+    """Combine several metrics: the largest difference or smallest ratio; NaN if one is NaN."""
     stacked = np.stack(summaries)
     return stacked.max(axis=0) if kind == "difference" else stacked.min(axis=0)
 
@@ -70,8 +71,9 @@ def deviation(
 ) -> Array:
     """Return, per draw, how far the groups' contrasts have moved from the observed ones.
 
-    For differences the largest of |(r*_g - r*_h) - (r_g - r_h)| over pairs of groups (or g against the overall
-    value), for ratios the same of logarithms. No difference or ratio moves by more than this.
+    For differences the largest of |(r*_g - r*_h) - (r_g - r_h)| over pairs of groups (or g against
+    the overall value), for ratios the same of logarithms. No difference or ratio moves by more
+    than this.
     """
     if kind == "ratio":
         draws, values, overall_draws, overall = map(_log, (draws, values, overall_draws, overall))
@@ -85,7 +87,7 @@ def deviation(
 def simultaneous_interval(
     value: Array, moved: Array, confidence_level: float, kind: str
 ) -> tuple[Array, Array]:
-    """Return the interval that covers with at least the confidence level, also where all groups are equal.
+    """Return the interval that also covers where all groups are equal.
 
     Parameters
     ----------

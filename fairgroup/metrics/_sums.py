@@ -1,6 +1,7 @@
 """Regression metrics as functions of sums.
 
-One pass forms a few columns per row (1, y, prediction, error, ...); their weighted sums per cell give every metric.
+One pass forms a few columns per row (1, y, prediction, error, ...); their weighted sums per cell
+give every metric.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Array = NDArray[Any]
 
 
 class SumMetric(NamedTuple):
-    """A metric of sums: the columns it needs, the function of their sums, and when it is undefined."""
+    """A metric of sums: its columns, the function of their sums, and when it is undefined."""
 
     columns: tuple[str, ...]
     function: Callable[[Mapping[str, Array]], Array]

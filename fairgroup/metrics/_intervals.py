@@ -1,0 +1,198 @@
+"""Bootstrap intervals of group values and of the contrasts between groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fairgroup.metrics._bootstrap import quantiles, unstick
+from fairgroup.metrics._layout import BY_GROUP, OVERALL, ViewKey, index_product
+from fairgroup.metrics._summaries import deviation, simultaneous_interval, summarise, worst
+
+if TYPE_CHECKING:
+    from fairgroup.metrics._result import GroupMetrics
+
+KINDS = ("simultaneous", "percentile")
+
+
+class GroupIntervals:
+    """Bootstrap intervals of a :class:`GroupMetrics`, under the names of its values.
+
+    Every table has two columns per metric, ``lower`` and ``upper``, at
+    `GroupMetrics.confidence_level`. Values of groups and of the whole have percentile intervals.
+    Differences, ratios and gaps take ``kind``:
+
+    * ``"simultaneous"`` (default): the observed value plus and minus the radius within which all
+      groups' contrasts have moved together in that share of the draws. It covers also where all
+      groups are equal.
+    * ``"percentile"``: quantiles of the resampled largest difference. As a largest difference is
+      never negative and noise only enlarges it, this interval lies above the truth when groups are
+      nearly equal: it never holds 0.
+
+    Parameters
+    ----------
+    result : GroupMetrics
+        What was measured, with draws.
+    """
+
+    def __init__(self, result: GroupMetrics) -> None:
+        self._result = result
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """Intervals over all rows: a row per metric, or per control level."""
+        table = self._bounds(OVERALL)
+        if self._result._layout.controls is not None:
+            return table
+        return table.iloc[0].unstack().reindex(list(self._result.metrics))[["lower", "upper"]]
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """Intervals of every group; columns (metric, "lower" | "upper")."""
+        return self._bounds(BY_GROUP)
+
+    @property
+    def marginals(self) -> dict[str, pd.DataFrame]:
+        """Intervals by the levels of each attribute."""
+        return {name: self._bounds(("marginal", name)) for name in self._result.attributes}
+
+    def difference(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.difference`.
+
+        Parameters
+        ----------
+        method, attribute
+            As there.
+        kind : {"simultaneous", "percentile"}, default="simultaneous"
+            Which interval; see the class.
+
+        Returns
+        -------
+        intervals : DataFrame
+            One row per metric with ``lower`` and ``upper``; with control features one row per
+            (level, metric).
+        """
+        return self._contrast("difference", method, attribute, kind)
+
+    def ratio(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.ratio`; parameters as in :meth:`difference`.
+
+        Parameters
+        ----------
+        method, attribute, kind
+            As in :meth:`difference`. "simultaneous" works with logarithms; where a rate is 0 it is
+            [0, 1].
+
+        Returns
+        -------
+        intervals : DataFrame
+        """
+        return self._contrast("ratio", method, attribute, kind)
+
+    def gaps(
+        self,
+        method: str = "between_groups",
+        *,
+        attribute: str | None = None,
+        kind: str = "simultaneous",
+    ) -> pd.DataFrame:
+        """Return intervals of :meth:`GroupMetrics.gaps`; parameters as in :meth:`difference`.
+
+        Parameters
+        ----------
+        method, attribute, kind
+            As in :meth:`difference`.
+
+        Returns
+        -------
+        intervals : DataFrame
+        """
+        key = self._result._key(attribute, method)
+        parts = self._result._gap_parts()
+        return self._table(
+            {n: self._interval(key, ms, k, method, kind) for n, (k, ms) in parts.items()}
+        )
+
+    def _contrast(
+        self, contrast: str, method: str, attribute: str | None, kind: str
+    ) -> pd.DataFrame:
+        key = self._result._key(attribute, method)
+        metrics = self._result._contrasted()
+        return self._table({m: self._interval(key, [m], contrast, method, kind) for m in metrics})
+
+    def _interval(
+        self, key: ViewKey, metrics: list[str], contrast: str, method: str, kind: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r}; expected one of {list(KINDS)}.")
+        result = self._result
+        value = worst([result._summary(key, m, contrast, method) for m in metrics], contrast)
+        per_metric: Callable[[int], NDArray] = self._moves(key, contrast, method)
+        if kind == "percentile":
+            per_metric = self._resampled(key, contrast, method)
+        draws = [per_metric(result.metrics.index(m)) for m in metrics]
+        if kind == "percentile":
+            tail = (1 - result.confidence_level) / 2
+            lower, upper = quantiles(worst(draws, contrast), (tail, 1 - tail))
+        else:
+            moved = np.fmax.reduce(draws, axis=0)
+            lower, upper = simultaneous_interval(value, moved, result.confidence_level, contrast)
+        return np.where(np.isnan(value), np.nan, lower), np.where(np.isnan(value), np.nan, upper)
+
+    def _moves(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
+        result = self._result
+        values, draws, trials = result._values, result._draws, result._trials
+
+        def moved(m: int) -> NDArray[np.float64]:
+            free = unstick(draws[key][m], values[key][m], trials[key][m], (result._seed, m))
+            overall_draws, overall = draws[OVERALL][m], values[OVERALL][m]
+            return deviation(free, values[key][m], overall_draws, overall, contrast, method)
+
+        return moved
+
+    def _resampled(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
+        draws = self._result._draws
+        return lambda m: summarise(draws[key][m], draws[OVERALL][m], contrast, method)
+
+    def _bounds(self, key: ViewKey) -> pd.DataFrame:
+        result = self._result
+        keys = (
+            list(result._draws)
+            if key in result._draws
+            else [("marginal", n) for n in result.attributes]
+        )
+        bounds = {k: result._percentiles(k) for k in ([key] if key in result._draws else keys)}
+        tables = {}
+        for b, name in enumerate(("lower", "upper")):
+            tables[name] = result._tables(key, {k: pair[b] for k, pair in bounds.items()})
+        table = pd.concat(tables, axis=1).swaplevel(axis=1)
+        return table[[(m, bound) for m in result.metrics for bound in tables]]
+
+    def _table(
+        self, intervals: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    ) -> pd.DataFrame:
+        controls = self._result._layout.controls
+        names = pd.Index(list(intervals), name=None)
+        bounds = np.array(list(intervals.values())).reshape(
+            len(names), 2, -1
+        )  # metric, bound, control level
+        index = names if controls is None else index_product(controls.index, names)
+        return pd.DataFrame(
+            bounds.transpose(2, 0, 1).reshape(-1, 2), index=index, columns=["lower", "upper"]
+        )
