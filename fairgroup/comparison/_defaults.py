@@ -1,0 +1,186 @@
+"""The one list where a method registers to take part in a comparison.
+
+To add a method, append a :class:`Method`: its name in the table, the tasks it can do, how it is
+built from the shared base model, and the settings that are swept. The build function imports the
+method's room, so that a comparison loads only what takes part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from fairgroup.groups import GroupEncoder
+
+BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+UNMITIGATED, CONSTANT = "unmitigated", "constant"
+BASES = ("linear", "boosting")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every method is built from: the same base model on the same features."""
+
+    base: Any
+    preprocessor: Any
+    constraint: str
+    group_encoder: GroupEncoder
+    random_state: int | None
+
+    def pipeline(self, estimator: Any) -> Any:
+        """Put the shared preprocessing in front of an estimator."""
+        return make_pipeline(clone(self.preprocessor), estimator)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method that takes part: name, tasks, how to build it, and the settings to sweep."""
+
+    name: str
+    tasks: tuple[str, ...]
+    build: Callable[[Setup], Any]
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def _unmitigated(setup: Setup) -> Any:
+    return setup.pipeline(clone(setup.base))
+
+
+def _constant_class(setup: Setup) -> Any:
+    return DummyClassifier(strategy="prior")
+
+
+def _constant_number(setup: Setup) -> Any:
+    return DummyRegressor(strategy="mean")
+
+
+def _threshold_optimizer(setup: Setup) -> Any:
+    from fairgroup.comparison._adapters import GroupThresholds
+
+    return GroupThresholds(
+        setup.pipeline(clone(setup.base)),
+        constraint=setup.constraint,
+        group_encoder=setup.group_encoder,
+        random_state=setup.random_state,
+    )
+
+
+def _reduction(setup: Setup) -> Any:
+    from fairgroup.comparison._adapters import ReductionClassifier
+
+    return setup.pipeline(
+        ReductionClassifier(
+            clone(setup.base),
+            constraint=setup.constraint,
+            group_encoder=setup.group_encoder,
+            random_state=setup.random_state,
+        )
+    )
+
+
+def _grid_search(setup: Setup) -> Any:
+    reduction = _reduction(setup)
+    # The grid has one dimension less than there are groups: with several, the same number of
+    # models must lie closer to the unmitigated one to be of use.
+    if len(setup.group_encoder.labels_) > 2:
+        reduction.set_params(reductionclassifier__grid_limit=0.5)
+    return reduction
+
+
+def _bounded_group_loss(setup: Setup) -> Any:
+    from fairgroup.comparison._adapters import ReductionRegressor
+
+    return setup.pipeline(
+        ReductionRegressor(
+            clone(setup.base),
+            group_encoder=setup.group_encoder,
+            random_state=setup.random_state,
+        )
+    )
+
+
+def _correlation_remover(setup: Setup) -> Any:
+    from fairgroup.comparison._adapters import Decorrelated
+
+    return Decorrelated(clone(setup.base), preprocessor=clone(setup.preprocessor))
+
+
+METHODS: tuple[Method, ...] = (
+    Method(UNMITIGATED, (BINARY, MULTICLASS, REGRESSION), _unmitigated),
+    Method(CONSTANT, (BINARY, MULTICLASS), _constant_class),
+    Method(CONSTANT, (REGRESSION,), _constant_number),
+    Method(
+        "threshold optimizer",
+        (BINARY,),
+        _threshold_optimizer,
+        {"tolerance": [None, 0.03, 0.06, 0.1]},
+    ),
+    Method(
+        "exponentiated gradient",
+        (BINARY,),
+        _reduction,
+        {"reductionclassifier__tolerance": [0.01, 0.05, 0.1]},
+    ),
+    Method(
+        "grid search",
+        (BINARY,),
+        _grid_search,
+        {"reductionclassifier__constraint_weight": [0.1, 0.5, 0.9]},
+    ),
+    Method(
+        "bounded group loss",
+        (REGRESSION,),
+        _bounded_group_loss,
+        {"reductionregressor__loss_bound": [0.8, 0.9, 1.0]},
+    ),
+    Method(
+        "correlation remover",
+        (BINARY, MULTICLASS, REGRESSION),
+        _correlation_remover,
+        {"alpha": [0.5, 1.0]},
+    ),
+)
+
+
+def default_methods(task: str) -> dict[str, Method]:
+    """Return the methods that can do a task, by name."""
+    return {method.name: method for method in METHODS if task in method.tasks}
+
+
+def base_model(base: Any, task: str, random_state: int | None) -> Any:
+    """Return the model that all methods share: "linear", "boosting" or the user's own."""
+    if not isinstance(base, str):
+        return base
+    if base == "linear":
+        return Ridge() if task == REGRESSION else LogisticRegression(max_iter=1000)
+    if base == "boosting":
+        boosting = (
+            HistGradientBoostingRegressor if task == REGRESSION else HistGradientBoostingClassifier
+        )
+        return boosting(random_state=random_state)
+    raise ValueError(f"base={base!r}; expected one of {list(BASES)} or an estimator.")
+
+
+def default_preprocessor(X: Any) -> Any:
+    """Return the shared preprocessing: numbers imputed and scaled, everything else one-hot."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    if not hasattr(X, "columns"):
+        return numbers
+    categories = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=10, sparse_output=False
+    )
+    is_number = make_column_selector(dtype_include=["number", "bool"])
+    is_category = make_column_selector(dtype_exclude=["number", "bool"])
+    return make_column_transformer(
+        (numbers, is_number), (categories, is_category), verbose_feature_names_out=False
+    )
