@@ -1,6 +1,5 @@
 from ._auctions import AuctionLog
 from ._bisg import bisg_posterior, correct_counts
-
 from ._noise import NoisyCounter
 from ._reranker import VarianceAwareReranker
 from ._result import SimulationResult
@@ -19,7 +18,6 @@ __all__ = [
     "AuctionLog",
     "DetConstSort",
     "DetGreedy",
-
     "NoisyCounter",
     "SimulationResult",
     "VarianceAwareReranker",

@@ -1,6 +1,8 @@
-"""Estimated group membership from surname and place, and counts corrected for known misclassification.
+"""Estimated group membership from surname and place, and counts corrected for known
+misclassification.
 
-Bayesian improved surname geocoding: Elliott et al., Health Services and Outcomes Research Methodology 9 (2009).
+Bayesian improved surname geocoding: Elliott et al., Health Services and Outcomes Research
+Methodology 9 (2009).
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ def bisg_posterior(
 ) -> Floats:
     """Group probabilities of people from their surname and where they live.
 
-    P(group | surname, place) is proportional to P(group | surname) P(place | group). A row of NaN means that the
-    surname (or place) of that person is unknown: then P(group | place) from the prior, or P(group | surname), or the
-    prior alone is returned.
+    P(group | surname, place) is proportional to P(group | surname) P(place | group). A row of NaN
+    means that the surname (or place) of that person is unknown: then P(group | place) from the
+    prior, or P(group | surname), or the prior alone is returned.
 
     Parameters
     ----------
@@ -46,8 +48,8 @@ def bisg_posterior(
 
     Notes
     -----
-    These are estimates for aggregates, not facts about a person. Sums of posteriors are unbiased only where the
-    tables are calibrated for the people who were counted.
+    These are estimates for aggregates, not facts about a person. Sums of posteriors are unbiased
+    only where the tables are calibrated for the people who were counted.
 
     Examples
     --------
@@ -64,7 +66,9 @@ def bisg_posterior(
     if any(t.shape != given[0].shape or t.ndim != 2 for t in given):
         raise ValueError(f"both tables must have shape (n, K), found {[t.shape for t in given]}.")
     n_groups = given[0].shape[1]
-    base = np.full(n_groups, 1 / n_groups) if prior is None else np.asarray(prior, dtype=np.float64)
+    base = (
+        np.full(n_groups, 1 / n_groups) if prior is None else np.asarray(prior, dtype=np.float64)
+    )
     if base.shape != (n_groups,) or not (base >= 0).all() or base.sum() <= 0:
         raise ValueError(f"prior must hold {n_groups} shares >= 0, found {base}.")
     by_name = _or_default(tables[0], base, given[0].shape, "p_group_given_surname")
@@ -90,7 +94,8 @@ def correct_counts(counts: ArrayLike, confusion: ArrayLike) -> Floats:
     Returns
     -------
     corrected : ndarray of the same shape
-        Counts by true group with the same total: the solution of the linear system, projected to the simplex.
+        Counts by true group with the same total: the solution of the linear system, projected to
+        the simplex.
 
     Raises
     ------
@@ -109,20 +114,38 @@ def correct_counts(counts: ArrayLike, confusion: ArrayLike) -> Floats:
         raise ValueError(f"confusion must have shape {(n.shape[-1],) * 2}, found {b.shape}.")
     if not (b >= 0).all() or np.abs(b.sum(axis=0) - 1).max() > 1e-3:
         raise ValueError(
-            f"columns of confusion are P(predicted | true) and must sum to 1, found {b.sum(axis=0)}; transpose it?"
+            "columns of confusion are P(predicted | true) and must sum to 1, "
+            f"found {b.sum(axis=0)}; transpose it?"
         )
     if np.linalg.cond(b) > 1e8:
         raise ValueError("confusion is singular: these predictions cannot tell the groups apart.")
     total = n.sum(axis=-1, keepdims=True)
     solved = np.linalg.solve(b, n[..., None])[..., 0]
-    shares = project_to_simplex(solved / np.where(total == 0, 1, solved.sum(axis=-1, keepdims=True)))
+    shares = project_to_simplex(
+        solved / np.where(total == 0, 1, solved.sum(axis=-1, keepdims=True))
+    )
     return np.where(total == 0, 0.0, shares * total)
 
 
 def project_to_simplex(points: Any) -> Floats:
-    """Nearest points (Euclidean) with entries >= 0 that sum to one, by sorting; along the last axis."""
+    """Nearest points with entries >= 0 that sum to one, by sorting, along the last axis."""
     x = np.asarray(points, dtype=np.float64)
     descending = -np.sort(-x, axis=-1)
     excess = (np.cumsum(descending, axis=-1) - 1) / np.arange(1, x.shape[-1] + 1)
     last = (descending > excess).sum(axis=-1, keepdims=True) - 1
     return np.maximum(x - np.take_along_axis(excess, last, axis=-1), 0.0)
+
+
+def _or_default(
+    table: Floats | None, default: Floats, shape: tuple[int, ...], name: str
+) -> Floats:
+    """The table with unknown (NaN) rows, or an absent table, replaced by the default."""
+    if table is None:
+        return np.broadcast_to(default, shape)
+    unknown = np.isnan(table).all(axis=1, keepdims=True)
+    filled = np.where(unknown, default, table)
+    if not (filled >= 0).all():
+        raise ValueError(
+            f"{name} must hold numbers >= 0; a row that is unknown is NaN throughout."
+        )
+    return filled

@@ -1,4 +1,4 @@
-"""How a re-ranker's parameters are chosen: calibration, search with common random numbers, Q-learning."""
+"""How a re-ranker's parameters are chosen: calibration, search, Q-learning."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ Floats = NDArray[np.float64]
 _EXPLORE = (0.5, 0.05)  # of the Q policy, first and last episode
 
 
-def starting_parameters(reranker: VarianceAwareReranker, logs: Sequence[AuctionLog]) -> dict[str, Any]:
+def starting_parameters(
+    reranker: VarianceAwareReranker, logs: Sequence[AuctionLog]
+) -> dict[str, Any]:
     """The constructor's parameters, with the documented meaning of None filled in."""
     r = reranker
     up, down = r.m_up, r.m_down
     if (up is None or down is None) and r.policy in ("threshold", "sign"):
         if not logs:
-            raise ValueError("m_up=None and m_down=None are calibrated on auctions; give some to fit.")
-        found = np.array([calibrated_multipliers(column) for column in critical_multipliers(logs[0]).T])
+            raise ValueError(
+                "m_up=None and m_down=None are calibrated on auctions; give some to fit."
+            )
+        found = np.array(
+            [calibrated_multipliers(column) for column in critical_multipliers(logs[0]).T]
+        )
         up = np.clip(found[:, 0], 1.0, r.m_max) if up is None else up
         down = np.clip(found[:, 1], r.m_min, 1.0) if down is None else down
     return {
@@ -45,17 +51,23 @@ def starting_parameters(reranker: VarianceAwareReranker, logs: Sequence[AuctionL
 
 
 def search_parameters(
-    reranker: VarianceAwareReranker, logs: Sequence[AuctionLog], start: dict[str, Any], rng: np.random.Generator
+    reranker: VarianceAwareReranker,
+    logs: Sequence[AuctionLog],
+    start: dict[str, Any],
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Cross-entropy search of the policy's parameters; every candidate sees the same worlds and noise."""
+    """Cross-entropy search of the parameters; all candidates see the same worlds and noise."""
     names, first, spread, bounds = _space(reranker, start)
     seeds = [int(s) for s in rng.integers(0, 2**62, len(logs))]
-    usual = [_score(log, *_outcome(reranker, log, {**start, "m_min": 1.0, "m_max": 1.0}, seed), reranker)
-             for log, seed in zip(logs, seeds, strict=True)]  # fmt: skip
+    untouched = {**start, "m_min": 1.0, "m_max": 1.0}
+    usual = [
+        _score(log, *_outcome(reranker, log, untouched, seed), reranker)
+        for log, seed in zip(logs, seeds, strict=True)
+    ]
     if any(np.isnan(coverage) for coverage, _ in usual):
         raise ValueError(
-            f"no covered ad gets more than {reranker.coverage_min_impressions} impressions in a world; "
-            "use more auctions or a smaller coverage_min_impressions."
+            f"no covered ad gets more than {reranker.coverage_min_impressions} impressions in a "
+            "world; use more auctions or a smaller coverage_min_impressions."
         )
 
     def objective(candidates: Floats) -> Floats:
@@ -96,7 +108,15 @@ def learn_q_table(
     for episode in range(n_episodes):
         explore = _EXPLORE[0] + (_EXPLORE[1] - _EXPLORE[0]) * episode / max(1, n_episodes - 1)
         log, seed = logs[episode % len(logs)], int(rng.integers(0, 2**62))
-        outcome = _outcome(reranker, log, params, seed, q_table=table, explore=explore, step=reranker.learning_rate)
+        outcome = _outcome(
+            reranker,
+            log,
+            params,
+            seed,
+            q_table=table,
+            explore=explore,
+            step=reranker.learning_rate,
+        )
         table = outcome[1].q_table
         coverage, total = _score(log, *outcome, reranker)
         history.append({"explore": explore, "coverage": coverage, "total_value": total})
@@ -107,7 +127,7 @@ def learn_q_table(
 def _space(
     reranker: VarianceAwareReranker, start: dict[str, Any]
 ) -> tuple[list[str], Floats, Floats, Floats]:
-    """Searched parameters with start, spread and bounds; limits on multipliers are those of the constructor."""
+    """Searched parameters: names, start, spread, bounds (within the constructor's limits)."""
     top, bottom = np.log(reranker.m_max), np.log(reranker.m_min)
     if reranker.policy == "pi":
         names = ["kp", "ki", "log_limit"]
@@ -117,7 +137,11 @@ def _space(
         bounds = [[0.0, 32.0], [0.0, 1.0], [0.0, limit]]
     else:
         names = ["log_up", "log_down", "dead_zone"]
-        first = [np.mean(np.log(start["m_up"])), np.mean(np.log(start["m_down"])), start["dead_zone"]]
+        first = [
+            np.mean(np.log(start["m_up"])),
+            np.mean(np.log(start["m_down"])),
+            start["dead_zone"],
+        ]
         spread, bounds = [0.4, 0.4, 0.1], [[0.0, top], [bottom, 0.0], [0.0, 1.0]]
     return names, np.array(first), np.array(spread), np.array(bounds)
 
@@ -128,12 +152,19 @@ def _read(start: dict[str, Any], names: list[str], candidate: Floats) -> dict[st
         limit = float(np.exp(found.pop("log_limit")))
         found |= {"m_max": min(start["m_max"], limit), "m_min": max(start["m_min"], 1 / limit)}
     if "log_up" in found:
-        found |= {"m_up": float(np.exp(found.pop("log_up"))), "m_down": float(np.exp(found.pop("log_down")))}
+        found |= {
+            "m_up": float(np.exp(found.pop("log_up"))),
+            "m_down": float(np.exp(found.pop("log_down"))),
+        }
     return {**start, **found}
 
 
 def _outcome(
-    reranker: VarianceAwareReranker, log: AuctionLog, params: dict[str, Any], seed: int, **learning: Any
+    reranker: VarianceAwareReranker,
+    log: AuctionLog,
+    params: dict[str, Any],
+    seed: int,
+    **learning: Any,
 ) -> tuple[NDArray[np.int64], k.State]:
     winners, _, state = reranker._play(
         log, params, n_slots=1, payment="first", rng=np.random.default_rng(seed), **learning

@@ -1,10 +1,10 @@
 """Compiled core of the re-ranker: noisy snapshots, controllers and the auction loop.
 
-Attributes are laid side by side: attribute p owns the columns ``starts[p]:starts[p + 1]`` of every (.., L) array.
-The multiplier table has one row per context (user cluster) and one column per covered ad, and one more row and
-column of ones at the end, so that index -1 means "unknown, leave it alone".
-The design is our own completion (see the user guide); the impression-variance idea is that of Timmaraju et al.,
-KDD 2023.
+Attributes are laid side by side: attribute p owns the columns ``starts[p]:starts[p + 1]`` of every
+(.., L) array. The multiplier table has one row per context (user cluster) and one column per
+covered ad, and one more row and column of ones at the end, so that index -1 means "unknown, leave
+it alone". The design is our own completion (see the user guide); the impression-variance idea is
+that of Timmaraju et al., KDD 2023.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What is fixed while the controller runs: A covered ads, C contexts, L levels of P attributes."""
+    """What is fixed during a run: A covered ads, C contexts, L levels of P attributes."""
 
     starts: Ints  # (P + 1,)
     weights: Floats  # (L,), attribute weight of each level
@@ -70,21 +70,24 @@ class State(NamedTuple):
     nodes: Floats  # (A, J, L), noise of the open nodes
     released: Floats  # (A, L), all that a controller may look at
     integral: Floats  # (A, L)
-    index: Floats  # (A, L), log-weights (pi) or direction of the gradient (others)
+    weights: Floats  # (A, L), log-weights (pi) or direction of the gradient (others)
     clipped: Floats  # (A,), share of the ad's multipliers at a bound
     table: Floats  # (C + 1, A + 1)
     guard: Floats  # (A, 4): shown, unadjusted wins, own value, value of the unadjusted winners
     q_table: Floats  # (S, len(Q_LEVELS))
-    q_memory: Floats  # (A, 3): state, action, summed variance at the last snapshot; state -1 before the first
+    q_memory: Floats  # (A, 3): last state (-1 for none), last action, summed variance then
 
 
 @njit(cache=True, nogil=True)
-def cumulative_noise(nodes: Floats, n_batches: int, fresh: Floats, tree: bool, out: Floats) -> None:
-    """Add the noise of batch number ``n_batches`` (from 1) and write the noise of the running sum to ``out``.
+def cumulative_noise(
+    nodes: Floats, n_batches: int, fresh: Floats, tree: bool, out: Floats
+) -> None:
+    """Add the noise of batch number ``n_batches`` (from 1) and write the noise of the running sum
+    to ``out``.
 
-    Without ``tree`` every batch has its own noise and the sum keeps all of it. With ``tree``, node j covers 2**j
-    batches, and the running sum after B batches is made of the nodes of the binary digits of B; the only node that
-    is new at B is that of its lowest digit.
+    Without ``tree`` every batch has its own noise and the sum keeps all of it. With ``tree``, node
+    j covers 2**j batches, and the running sum after B batches is made of the nodes of the binary
+    digits of B; the only node that is new at B is that of its lowest digit.
     """
     if not tree:
         nodes[0] += fresh
@@ -102,7 +105,7 @@ def cumulative_noise(nodes: Floats, n_batches: int, fresh: Floats, tree: bool, o
 
 @njit(cache=True, nogil=True)
 def shares_from_released(released: Floats, eligible: Floats, out: Floats) -> None:
-    """Delivery shares of released counts: negatives are clipped; without any count, parity is assumed."""
+    """Delivery shares of released counts: negatives clipped; parity without any count."""
     total = 0.0
     for k in range(released.size):
         out[k] = max(released[k], 0.0)
@@ -113,7 +116,13 @@ def shares_from_released(released: Floats, eligible: Floats, out: Floats) -> Non
 
 @njit(cache=True, nogil=True)
 def pi_weights(
-    share: Floats, eligible: Floats, kp: float, ki: float, integrate: bool, integral: Floats, out: Floats
+    share: Floats,
+    eligible: Floats,
+    kp: float,
+    ki: float,
+    integrate: bool,
+    integral: Floats,
+    out: Floats,
 ) -> None:
     """Proportional-integral step on the log-multipliers of one attribute; updates ``integral``."""
     centre = 0.0
@@ -157,7 +166,9 @@ def _direction(
 
 
 @njit(cache=True, nogil=True)
-def _q_level(state: State, settings: Settings, ad: int, code: int, total: float, uniform: Floats) -> float:
+def _q_level(
+    state: State, settings: Settings, ad: int, code: int, total: float, uniform: Floats
+) -> float:
     """Learn from the last action of the ad, choose the next one, return its boost level."""
     q, memory = state.q_table, state.q_memory[ad]
     if memory[0] >= 0 and settings.step > 0:
@@ -198,7 +209,7 @@ def fill_multipliers(
     for c in range(n_contexts):
         z = 0.0
         for k in range(layout.weights.size):
-            z += layout.weights[k] * layout.composition[c, k] * state.index[ad, k]
+            z += layout.weights[k] * layout.composition[c, k] * state.weights[ad, k]
         m = _multiplier(settings, z, up, down)
         clipped += m == settings.m_min or m == settings.m_max
         if no_boost:
@@ -213,7 +224,7 @@ def fill_multipliers(
 def snapshot(
     state: State, settings: Settings, layout: Layout, ad: int, fresh: Floats, uniform: Floats
 ) -> None:
-    """Release the ad's counts with noise and, from the released counts alone, set its multipliers."""
+    """Release the ad's counts with noise and set its multipliers from these alone."""
     state.snapshots[ad] += 1
     state.in_batch[ad] = 0
     state.counts[ad] += state.pending[ad]
@@ -237,7 +248,7 @@ def snapshot(
             continue
         _direction(
             settings, share[a:b], layout.eligible[ad, a:b], integrate,
-            state.integral[ad, a:b], state.index[ad, a:b],
+            state.integral[ad, a:b], state.weights[ad, a:b],
         )  # fmt: skip
     if held == layout.starts.size - 1:
         return
@@ -269,11 +280,12 @@ def count_impressions(
     noise: Floats,
     uniforms: Floats,
 ) -> Floats:
-    """Feed delivered impressions in time order; return the multiplier each had before it was counted.
+    """Feed delivered impressions in time order; return the multiplier each had before it was
+    counted.
 
-    ``rows`` is (n, L), ``outcome`` (n, 3) with the index of the unadjusted winner (-1: none of the covered ads),
-    the value of the shown ad and that of the unadjusted winner, or (0, 3) when no guardrail needs it; ``noise``
-    and ``uniforms`` hold one row per snapshot.
+    ``rows`` is (n, L), ``outcome`` (n, 3) with the index of the unadjusted winner (-1: none of the
+    covered ads), the value of the shown ad and that of the unadjusted winner, or (0, 3) when no
+    guardrail needs it; ``noise`` and ``uniforms`` hold one row per snapshot.
     """
     before = np.empty(ads.size)
     used = 0
@@ -295,7 +307,7 @@ def count_impressions(
 
 @njit(cache=True, nogil=True)
 def _best(total: Floats, taken: Ints, n_taken: int) -> int:
-    """Index of the largest finite total value outside ``taken[:n_taken]``, the first one on a tie; -1 if none."""
+    """Index of the largest total value outside ``taken[:n_taken]``, first on ties; -1: none."""
     best, winner = -np.inf, -1
     for j in range(total.size):
         if total[j] > best:
@@ -309,7 +321,7 @@ def _best(total: Floats, taken: Ints, n_taken: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _price(rule: int, value: float, total: float, quality: float, runner_up: float) -> float:
-    """Payment for a slot; ``runner_up`` is the total value of the next ad, -inf if there is none."""
+    """Payment for a slot; ``runner_up`` is the next ad's total value, -inf if there is none."""
     if rule == FIRST_PRICE:
         return value
     if runner_up == -np.inf:
@@ -318,6 +330,51 @@ def _price(rule: int, value: float, total: float, quality: float, runner_up: flo
         return runner_up
     multiplier = (total - quality) / value if value > 0 else 1.0
     return max((runner_up - quality) / multiplier, 0.0)
+
+
+@njit(cache=True, nogil=True)
+def _auction_totals(
+    values: Floats, quality: Floats, t: int, pace: Floats, factor: Floats, out: Floats
+) -> None:
+    """Total values of the ads in auction t; -inf for one that may not be shown (factor 0)."""
+    if quality.shape[0] > 0:
+        for j in range(out.size):
+            total = values[t, j] * pace[j] * factor[j] + quality[t, j]
+            out[j] = total if factor[j] > 0 else -np.inf
+    else:
+        for j in range(out.size):
+            out[j] = values[t, j] * pace[j] * factor[j] if factor[j] > 0 else -np.inf
+
+
+@njit(cache=True, nogil=True)
+def _fill_slots(total: Floats, n_slots: int, following: bool, taken: Ints) -> int:
+    """Write the ads shown, and the next one if asked, to ``taken``; return how many are shown."""
+    taken[:] = -1
+    for s in range(n_slots + following):
+        taken[s] = _best(total, taken, s)
+        if taken[s] < 0:
+            return s
+    return n_slots
+
+
+@njit(cache=True, nogil=True)
+def _charge(
+    rule: int,
+    values: Floats,
+    quality: Floats,
+    t: int,
+    pace: Floats,
+    total: Floats,
+    taken: Ints,
+    n_shown: int,
+    out: Floats,
+) -> None:
+    """Write the payments of the filled slots."""
+    for s in range(n_shown):
+        j, following = taken[s], taken[s + 1]
+        worth = quality[t, j] if quality.shape[0] > 0 else 0.0
+        runner_up = total[following] if following >= 0 else -np.inf
+        out[s] = _price(rule, values[t, j] * pace[j], total[j], worth, runner_up)
 
 
 @njit(cache=True, nogil=True)
@@ -340,55 +397,33 @@ def run_auctions(
 ) -> tuple[Ints, Floats]:
     """Run T auctions of n ads, the first A of them covered, in closed loop with the controller.
 
-    ``values`` (T, n) are bid times estimated action rate (NaN: not a candidate), ``quality`` (T, n) or (0, n),
-    ``cells`` (T,) the rows of ``rows`` (.., L) to count for the user, ``allowed`` (C, n) 1 or 0, ``targets`` (n,).
-    Returns the winners (T, n_slots), -1 for an empty slot, and their payments. No object is made in the loop.
+    ``values`` (T, n) are bid times estimated action rate (NaN: not a candidate), ``quality``
+    (T, n) or (0, n), ``cells`` (T,) the rows of ``rows`` (.., L) to count for the user,
+    ``allowed`` (C, n) 1 or 0, ``targets`` (n,). Returns the winners (T, n_slots), -1 for an empty
+    slot, and their payments. Snapshots happen at the impression that makes them due.
     """
     n_auctions, n_ads = values.shape
-    n_covered = layout.eligible.shape[0]
+    n_covered, n_contexts = layout.eligible.shape[0], allowed.shape[0]
     winners = np.full((n_auctions, n_slots), -1)
     payments = np.zeros((n_auctions, n_slots))
-    factor = allowed.copy()
     pace, growth, brake = np.ones(n_ads), np.exp(pacing * targets), np.exp(-pacing)
     total, taken, used = np.empty(n_ads), np.empty(n_slots + 1, np.int64), 0
-    has_quality = quality.shape[0] > 0
-    for a in range(n_covered):
-        factor[:, a] = allowed[:, a] * state.table[: allowed.shape[0], a]
+    factor = allowed.copy()
+    factor[:, :n_covered] *= state.table[:n_contexts, :n_covered]
     for t in range(n_auctions):
         c = contexts[t]
-        if has_quality:
-            for j in range(n_ads):
-                free = factor[c, j] > 0
-                total[j] = values[t, j] * pace[j] * factor[c, j] + quality[t, j] if free else -np.inf
-        else:
-            for j in range(n_ads):
-                total[j] = values[t, j] * pace[j] * factor[c, j] if factor[c, j] > 0 else -np.inf
-        for s in range(n_slots):
-            taken[s] = _best(total, taken, s)
-            if taken[s] < 0:
-                break
-            winners[t, s] = taken[s]
+        _auction_totals(values, quality, t, pace, factor[c], total)
+        n_shown = _fill_slots(total, n_slots, rule != FIRST_PRICE, taken)
+        winners[t] = taken[:n_slots]
+        _charge(rule, values, quality, t, pace, total, taken, n_shown, payments[t])
         if settings.guarded:
             _note_outcome(state, n_covered, values[t], quality, t, pace, allowed[c], winners[t])
-        if rule != FIRST_PRICE:
-            taken[n_slots] = _best(total, taken, n_slots) if winners[t, n_slots - 1] >= 0 else -1
-        for s in range(n_slots):
-            j = winners[t, s]
-            if j < 0:
-                break
-            following = -1 if rule == FIRST_PRICE else taken[s + 1]
-            worth = quality[t, j] if has_quality else 0.0
-            payments[t, s] = _price(
-                rule, values[t, j] * pace[j], total[j], worth, total[following] if following >= 0 else -np.inf
-            )
-        for s in range(n_slots):
-            j = winners[t, s]
-            if j < 0:
-                break
+        for s in range(n_shown):
+            j = taken[s]
             pace[j] *= brake
             if j < n_covered and _count(state, settings, j, rows[cells[t]]):
                 snapshot(state, settings, layout, j, noise[used], uniforms[used])
-                factor[:, j] = allowed[:, j] * state.table[: allowed.shape[0], j]
+                factor[:, j] = allowed[:, j] * state.table[:n_contexts, j]
                 used += 1
         for j in range(n_ads):
             pace[j] *= growth[j]
@@ -406,7 +441,7 @@ def _note_outcome(
     allowed: Floats,
     winners: Ints,
 ) -> None:
-    """Update the guardrail counts of one auction: slot by slot against the ranking without multipliers."""
+    """Note for the guardrails how each slot differs from the ranking without multipliers."""
     base = np.where(allowed > 0, values * pace, -np.inf)
     if quality.shape[0] > 0:
         base += quality[t]
@@ -426,9 +461,14 @@ def _note_outcome(
 
 @njit(cache=True, nogil=True)
 def total_values(
-    values: Floats, quality: Floats, ads: Ints, contexts: Ints, mask: NDArray[np.bool_], table: Floats
+    values: Floats,
+    quality: Floats,
+    ads: Ints,
+    contexts: Ints,
+    mask: NDArray[np.bool_],
+    table: Floats,
 ) -> Floats:
-    """Multiplied values plus quality of (n, k) candidates, -inf where the mask is False; inputs broadcast by size."""
+    """Multiplied values plus quality of (n, k) candidates, -inf where the mask is False."""
     n, k = values.shape
     out = np.empty((n, k))
     for i in range(n):

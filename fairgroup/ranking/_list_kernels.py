@@ -22,8 +22,12 @@ def det_greedy(scores: Floats, queue: Ints, first: Ints, targets: Floats, k: int
                 continue
             count, due = head[g] - first[g], position * targets[g]
             # 0: below its minimum, 1: below its maximum, 2: only if nobody else is left
-            level = 0 if count < np.floor(due + 1e-9) else (1 if count < np.ceil(due - 1e-9) else 2)
-            if level < rank or (level == rank and scores[queue[head[g]]] > scores[queue[head[best]]]):
+            level = (
+                0 if count < np.floor(due + 1e-9) else (1 if count < np.ceil(due - 1e-9) else 2)
+            )
+            if level < rank or (
+                level == rank and scores[queue[head[g]]] > scores[queue[head[best]]]
+            ):
                 best, rank = g, level
         order[position - 1] = queue[head[best]]
         head[best] += 1
@@ -32,7 +36,7 @@ def det_greedy(scores: Floats, queue: Ints, first: Ints, targets: Floats, k: int
 
 @njit(cache=True)
 def _place(order: Ints, latest: Ints, scores: Floats, at: int) -> None:
-    """Move the newcomer at ``at`` up past worse-scored ones that may still stand one place lower."""
+    """Move the newcomer up past worse ones that may still stand one place lower."""
     while at > 0 and latest[at - 1] > at and scores[order[at - 1]] < scores[order[at]]:
         order[at - 1], order[at] = order[at], order[at - 1]
         latest[at - 1], latest[at] = latest[at], latest[at - 1]
@@ -41,7 +45,7 @@ def _place(order: Ints, latest: Ints, scores: Floats, at: int) -> None:
 
 @njit(cache=True)
 def det_const_sort(scores: Floats, queue: Ints, first: Ints, targets: Floats, k: int) -> Ints:
-    """DetConstSort: groups enter when their minimum rises, then move up as far as the minima allow."""
+    """DetConstSort: enter when the minimum rises, then move up as far as the minima allow."""
     n_groups = targets.size
     head, order, latest = first[:-1].copy(), np.empty(k, np.int64), np.empty(k, np.int64)
     filled, position, left = 0, 0, 0
@@ -69,7 +73,9 @@ def det_const_sort(scores: Floats, queue: Ints, first: Ints, targets: Floats, k:
     while filled < k:  # groups without a share come last, by score
         best = -1
         for g in range(n_groups):
-            if head[g] < first[g + 1] and (best < 0 or scores[queue[head[g]]] > scores[queue[head[best]]]):
+            if head[g] < first[g + 1] and (
+                best < 0 or scores[queue[head[g]]] > scores[queue[head[best]]]
+            ):
                 best = g
         order[filled] = queue[head[best]]
         head[best] += 1

@@ -1,14 +1,15 @@
-"""Differentially private release of running counts: batch-wise or by a binary tree of partial sums.
+"""Differentially private release of running counts: batch-wise or by a binary tree of partial
+sums.
 
-Dwork, Naor, Pitassi and Rothblum (STOC 2010) and Chan, Shi and Song (2011) for the tree; Balle and Wang (ICML 2018),
-theorem 8, for the analytic Gaussian scale.
+Dwork, Naor, Pitassi and Rothblum (STOC 2010) and Chan, Shi and Song (2011) for the tree; Balle and
+Wang (ICML 2018), theorem 8, for the analytic Gaussian scale.
 """
 
 from __future__ import annotations
 
 import os
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +25,8 @@ _GRID_BITS = 20  # the output grid is this many bits finer than the noise scale
 
 
 def analytic_gaussian_scale(epsilon: float, delta: float, sensitivity: float = 1.0) -> float:
-    """Smallest standard deviation of Gaussian noise that is (epsilon, delta)-private, for any epsilon > 0.
+    """Smallest standard deviation of Gaussian noise that is (epsilon, delta)-private, for any
+    epsilon > 0.
 
     Parameters
     ----------
@@ -50,46 +52,51 @@ def analytic_gaussian_scale(epsilon: float, delta: float, sensitivity: float = 1
 class NoisyCounter(BaseEstimator):
     """Running counts of levels that are only ever shown with differentially private noise.
 
-    Counts are added freely and shown at a ``release``, which closes a batch. Every impression is in exactly one
-    batch, so that the budget of an impression does not grow with the number of releases.
+    Counts are added freely and shown at a ``release``, which closes a batch. Every impression is
+    in exactly one batch, so that the budget of an impression does not grow with the number of
+    releases.
 
     Parameters
     ----------
     n_levels : int, default=2
         Number of levels counted.
     mechanism : {"batch", "tree"}, default="batch"
-        ``"batch"`` adds noise to every batch once: the variance of the running sum after B batches is B times that
-        of one. ``"tree"`` notes the sums of 1, 2, 4, ... batches: the variance grows with the cube (Laplace) or
-        square (Gaussian) of log2 of ``max_batches`` only, half of that on average, and pays from several hundred
-        (Laplace) or a few dozen (Gaussian) batches on.
+        ``"batch"`` adds noise to every batch once: the variance of the running sum after B batches
+        is B times that of one. ``"tree"`` notes the sums of 1, 2, 4, ... batches: the variance
+        grows with the cube (Laplace) or square (Gaussian) of log2 of ``max_batches`` only, half of
+        that on average, and pays from several hundred (Laplace) or a few dozen (Gaussian) batches
+        on.
     noise : {"laplace", "gaussian", "analytic_gaussian"} or None, default="laplace"
         None releases the exact counts: no privacy.
     epsilon : float, default=1.0
-        Budget of one impression (of one user and batch when ``sensitivity`` says so). ``"gaussian"`` needs
-        epsilon <= 1.
+        Budget of one impression (of one user and batch when ``sensitivity`` says so).
+        ``"gaussian"`` needs epsilon <= 1.
     delta : float, default=1e-5
         Probability that the guarantee fails; used by the Gaussian mechanisms.
     sensitivity : float, default=1
-        1 protects single impressions; the largest number of impressions of one user in a batch protects the user's
-        part in a batch.
+        1 protects single impressions; the largest number of impressions of one user in a batch
+        protects the user's part in a batch.
     max_batches : int, default=1024
-        Only for ``mechanism="tree"``: most releases of one counter; the budget is divided between its levels.
+        Only for ``mechanism="tree"``: most releases of one counter; the budget is divided between
+        its levels.
     random_state : int, RandomState instance, Generator or None, default=None
-        None draws from the operating system's cryptographically safe source. Anything else is reproducible and
-        therefore **not private**; it is meant for tests and simulation.
+        None draws from the operating system's cryptographically safe source. Anything else is
+        reproducible and therefore **not private**; it is meant for tests and simulation.
 
     Attributes
     ----------
     n_releases_ : int
         Number of batches closed.
     privacy_spent_ : dict
-        ``"epsilon"`` and ``"delta"`` of one impression so far (both 0 before the first release), ``"n_releases"``,
-        and ``"epsilon_every_batch"``: the basic-composition bound for somebody with impressions in every batch.
+        ``"epsilon"`` and ``"delta"`` of one impression so far (both 0 before the first release),
+        ``"n_releases"``, and ``"epsilon_every_batch"``: the basic-composition bound for somebody
+        with impressions in every batch.
 
     Notes
     -----
-    Noise and counts are rounded to a grid of a power of two far below the noise scale, so that the low-order bits of
-    a float tell nothing about the count (Mironov, CCS 2012). The sampler has not been formally verified.
+    Noise and counts are rounded to a grid of a power of two far below the noise scale, so that the
+    low-order bits of a float tell nothing about the count (Mironov, CCS 2012). The sampler has not
+    been formally verified.
 
     Examples
     --------
@@ -103,7 +110,7 @@ class NoisyCounter(BaseEstimator):
     0.5
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_levels": [Interval(Integral, 1, None, closed="left")],
         "mechanism": [StrOptions({"batch", "tree"})],
         "noise": [StrOptions({"laplace", "gaussian", "analytic_gaussian"}), None],
@@ -162,7 +169,7 @@ class NoisyCounter(BaseEstimator):
 
     @property
     def noise_scale(self) -> float:
-        """Scale of the noise of one node: Laplace's b or the Gaussian standard deviation; 0 without noise."""
+        """Scale of the noise of one node: Laplace's b or a standard deviation; 0 without noise."""
         self.validate()
         levels = self.n_nodes
         if self.noise is None:
@@ -188,9 +195,13 @@ class NoisyCounter(BaseEstimator):
         """
         n = np.asarray(n_releases, dtype=np.int64)
         one = self.noise_scale**2 * (2.0 if self.noise == "laplace" else 1.0)
-        return np.asarray(one * (np.bitwise_count(n) if self.mechanism == "tree" else n), dtype=np.float64)
+        return np.asarray(
+            one * (np.bitwise_count(n) if self.mechanism == "tree" else n), dtype=np.float64
+        )
 
-    def draw(self, shape: tuple[int, ...], source: np.random.Generator | None = None) -> NDArray[np.float64]:
+    def draw(
+        self, shape: tuple[int, ...], source: np.random.Generator | None = None
+    ) -> NDArray[np.float64]:
         """Noise of fresh nodes.
 
         Parameters
@@ -251,7 +262,9 @@ class NoisyCounter(BaseEstimator):
         if not hasattr(self, "n_releases_"):
             self._start()
         if self.mechanism == "tree" and self.n_releases_ == self.max_batches:
-            raise ValueError(f"all max_batches={self.max_batches} releases of the tree are used up.")
+            raise ValueError(
+                f"all max_batches={self.max_batches} releases of the tree are used up."
+            )
         self.n_releases_ += 1
         fresh, out = self.draw((self.n_levels,), self._source), np.empty(self.n_levels)
         cumulative_noise(self._nodes, self.n_releases_, fresh, self.mechanism == "tree", out)
@@ -277,11 +290,16 @@ def spent(counter: NoisyCounter, n_releases: int) -> dict[str, float]:
         epsilon = np.inf if counter.noise is None else float(counter.epsilon)
         delta = float(counter.delta) if counter.noise in ("gaussian", "analytic_gaussian") else 0.0
     every = epsilon * n_releases if n_releases else 0.0
-    return {"epsilon": epsilon, "delta": delta, "n_releases": n_releases, "epsilon_every_batch": every}
+    return {
+        "epsilon": epsilon,
+        "delta": delta,
+        "n_releases": n_releases,
+        "epsilon_every_batch": every,
+    }
 
 
 def on_grid(values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Round to multiples of a power of two about 2**-20 of the noise scale; unchanged without noise."""
+    """Round to multiples of a power of two, about 2**-20 of the scale; unchanged for 0."""
     if scale == 0:
         return values.copy()
     grid = 2.0 ** (np.floor(np.log2(scale)) - _GRID_BITS)
@@ -295,4 +313,5 @@ def _uniform(shape: tuple[int, ...], source: np.random.Generator | None) -> NDAr
         bits = np.frombuffer(os.urandom(8 * n), dtype=np.uint64)
     else:
         bits = source.integers(0, 2**64, size=n, dtype=np.uint64)
-    return (((bits >> np.uint64(11)) + 0.5) * 2.0**-53).reshape(shape)
+    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return uniform.reshape(shape)

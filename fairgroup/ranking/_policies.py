@@ -1,4 +1,4 @@
-"""From a re-ranker's parameters to the arrays of the compiled loop: layout, state, calibration, noise."""
+"""From a re-ranker's parameters to the arrays of the compiled loop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ POLICIES = {"pi": k.PI, "threshold": k.THRESHOLD, "q": k.Q, "sign": k.SIGN}
 PAYMENTS = {"first": k.FIRST_PRICE, "second": k.SECOND_VALUE, "critical": k.CRITICAL_BID}
 
 
-def calibrated_multipliers(critical: ArrayLike, *, top: float = 0.40, bottom: float = 0.85) -> tuple[float, float]:
-    """Multipliers with which a boosted ad wins ``top`` of its auctions and a cut one loses ``bottom`` of them.
+def calibrated_multipliers(
+    critical: ArrayLike, *, top: float = 0.40, bottom: float = 0.85
+) -> tuple[float, float]:
+    """Multipliers with which a boosted ad wins ``top`` of its auctions and a cut one loses
+    ``bottom`` of them.
 
-    ``critical`` are the ad's critical multipliers: (best other total value - quality) / (bid times action rate).
-    The levels 40 % and 85 % are those of a third-party simulation.
+    ``critical`` are the ad's critical multipliers: (best other total value - quality) / (bid times
+    action rate). The levels 40 % and 85 % are those of a third-party simulation.
     """
     ratios = np.asarray(critical, dtype=np.float64)
     ratios = ratios[np.isfinite(ratios)]
@@ -32,7 +35,7 @@ def calibrated_multipliers(critical: ArrayLike, *, top: float = 0.40, bottom: fl
 
 
 def critical_multipliers(log: AuctionLog) -> Floats:
-    """Critical multiplier of every covered ad in every auction, NaN where it is no candidate; (T, A)."""
+    """Critical multiplier of every auction and covered ad (T, A); NaN: no candidate."""
     values = np.where(log.allowed[log.clusters] > 0, log.values, np.nan)
     quality = log.quality if len(log.quality) else np.zeros((1, 1))
     total = np.where(np.isnan(values), -np.inf, values + quality)
@@ -62,7 +65,9 @@ def make_layout(
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         weights=np.repeat(per_attribute, sizes),
         eligible=np.ascontiguousarray(np.concatenate(list(eligible.values()), axis=1)),
-        composition=np.ascontiguousarray(np.concatenate([composition[a] for a in eligible], axis=1)),
+        composition=np.ascontiguousarray(
+            np.concatenate([composition[a] for a in eligible], axis=1)
+        ),
         hold=np.asarray(hold, dtype=np.float64),
         m_up=np.ascontiguousarray(np.broadcast_to(m_up, n_ads), dtype=np.float64),
         m_down=np.ascontiguousarray(np.broadcast_to(m_down, n_ads), dtype=np.float64),
@@ -76,15 +81,16 @@ def empty_state(layout: k.Layout, *, n_nodes: int, q_table: Floats | None) -> k.
     table = np.zeros((n_states, k.Q_LEVELS.size)) if q_table is None else q_table.copy()
     memory = np.zeros((n_ads, 3))
     memory[:, 0] = -1
-    integers = [np.zeros(n_ads, dtype=np.int64) for _ in range(3)]
     return k.State(
-        np.zeros((n_ads, n_levels)),
-        *integers,
+        pending=np.zeros((n_ads, n_levels)),
+        in_batch=np.zeros(n_ads, dtype=np.int64),
+        impressions=np.zeros(n_ads, dtype=np.int64),
+        snapshots=np.zeros(n_ads, dtype=np.int64),
         counts=np.zeros((n_ads, n_levels)),
         nodes=np.zeros((n_ads, n_nodes, n_levels)),
         released=np.zeros((n_ads, n_levels)),
         integral=np.zeros((n_ads, n_levels)),
-        index=np.zeros((n_ads, n_levels)),
+        weights=np.zeros((n_ads, n_levels)),
         clipped=np.zeros(n_ads),
         table=np.ones((len(layout.composition) + 1, n_ads + 1)),
         guard=np.zeros((n_ads, 4)),
@@ -94,7 +100,7 @@ def empty_state(layout: k.Layout, *, n_nodes: int, q_table: Floats | None) -> k.
 
 
 def hold_levels(sizes: list[int], batch_size: int, noise: NoisyCounter | None) -> Floats:
-    """Released impressions below which the previous weights are kept: max(batch, 5 K sigma) with noise, else none."""
+    """Released totals below which weights are kept: max(batch, 5 K sigma); 0 without noise."""
     if noise is None or noise.noise is None:
         return np.zeros(len(sizes))
     sigma = float(np.sqrt(noise.noise_variance(1)))
@@ -102,7 +108,7 @@ def hold_levels(sizes: list[int], batch_size: int, noise: NoisyCounter | None) -
 
 
 def individual_contexts(log: AuctionLog) -> tuple[dict[str, Floats], NDArray[np.int64], Floats]:
-    """Contexts of the audit policy: cluster and own levels; composition, context of each auction, targeting."""
+    """Contexts of the audit policy (cluster and own levels): composition, codes, targeting."""
     rows, cells = flat_levels(log.levels, log.n_levels)
     n_cells, n_clusters = len(rows), len(log.allowed)
     tiled = np.tile(rows, (n_clusters, 1))
@@ -137,3 +143,9 @@ def run_log(
         log.targets, log.pacing, n_slots, payment, fresh, uniforms,
     )  # fmt: skip
     return winners, payments, state
+
+
+def split_levels(flat: Floats, sizes: Mapping[str, int]) -> dict[str, Floats]:
+    """Columns of each attribute."""
+    ends = np.cumsum(list(sizes.values()))
+    return dict(zip(sizes, np.split(flat, ends[:-1], axis=1), strict=True))

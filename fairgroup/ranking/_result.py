@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,14 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class SimulationResult:
-    """Outcome of one simulated world; all counts are true counts, whatever the re-ranker could see.
+    """Outcome of one simulated world; all counts are true counts, whatever the re-ranker could
+    see.
 
     Attributes
     ----------
     coverage : dict of attribute to float
-        Share of covered ads with more than 300 impressions whose variance is at most 0.10; NaN (with a warning)
-        when there is none.
+        Share of covered ads with more than 300 impressions whose variance is at most 0.10; NaN
+        (with a warning) when there is none.
     variance : dict of attribute to ndarray of shape (n_covered,)
         Impression variance of every covered ad, NaN without impressions.
     counts : dict of attribute to ndarray of shape (n_covered, K)
@@ -68,7 +70,12 @@ class SimulationResult:
     n_snapshots: NDArray[np.int64] = field(repr=False)
 
     def coverage_at(
-        self, threshold: float = 0.10, *, min_impressions: int = 300, weight: str = "ads", users: bool = False
+        self,
+        threshold: float = 0.10,
+        *,
+        min_impressions: int = 300,
+        weight: str = "ads",
+        users: bool = False,
     ) -> dict[str, float]:
         """Coverage at another threshold or minimum size, or of users instead of impressions.
 
@@ -113,7 +120,8 @@ class SimulationResult:
         return pd.DataFrame(columns).rename_axis("ad")
 
     def compare(self, baseline: SimulationResult) -> pd.DataFrame:
-        """Levelling-down check: this run against one of the same world, usually without a re-ranker.
+        """Levelling-down check: this run against one of the same world, usually without a
+        re-ranker.
 
         Parameters
         ----------
@@ -123,17 +131,22 @@ class SimulationResult:
         Returns
         -------
         table : DataFrame
-            One row per covered ad: ``reach``, ``cost_per_reach`` and ``value`` relative to the baseline, and for
-            every attribute and level the relative reach: an ad that reaches fewer people of *every* group became
-            more even by harming all.
+            One row per covered ad: ``reach``, ``cost_per_reach`` and ``value`` relative to the
+            baseline, and for every attribute and level the relative reach: an ad that reaches
+            fewer people of *every* group became more even by harming all.
         """
         ours, theirs = self.to_frame(), baseline.to_frame()
         table = pd.DataFrame(
-            {c: _ratio(ours[c], theirs[c]) for c in ("impressions", "reach", "cost_per_reach", "value")}
+            {
+                c: _ratio(ours[c], theirs[c])
+                for c in ("impressions", "reach", "cost_per_reach", "value")
+            }
         )
         for a, counts in self.user_counts.items():
             for level in range(counts.shape[1]):
-                table[f"reach_{a}_{level}"] = _ratio(counts[:, level], baseline.user_counts[a][:, level])
+                table[f"reach_{a}_{level}"] = _ratio(
+                    counts[:, level], baseline.user_counts[a][:, level]
+                )
         return table.rename_axis("ad")
 
 
@@ -167,7 +180,11 @@ def summarise(
     counts = level_counts(log, winners)
     users = {
         a: unique_user_counts(
-            ads[covered], log.users[auctions[covered]], log.levels[a][auctions[covered]], n_items=n, n_levels=k
+            ads[covered],
+            log.users[auctions[covered]],
+            log.levels[a][auctions[covered]],
+            n_items=n,
+            n_levels=k,
         )
         for a, k in log.n_levels.items()
     }
@@ -179,9 +196,9 @@ def summarise(
         eligible=dict(log.eligible),
         n_impressions=np.bincount(ads[covered], minlength=n),
         reach=next(iter(users.values())).sum(axis=1).astype(np.int64),
-        cost=np.bincount(ads, weights=payments[auctions, slots], minlength=log.values.shape[1])[:n],
+        cost=_sums(ads[covered], payments[auctions, slots][covered], n),
         total_value=float(values.sum()),
-        value=np.bincount(ads[covered], weights=values[covered], minlength=n),
+        value=_sums(ads[covered], values[covered], n),
         winners=winners,
         multipliers=multipliers,
         released_counts=dict(released),
@@ -189,6 +206,10 @@ def summarise(
     )
 
 
-def _ratio(a: Floats | pd.Series, b: Floats | pd.Series) -> Floats:
+def _ratio(a: Any, b: Any) -> Floats:
     top, bottom = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+
+def _sums(ads: NDArray[np.int64], weights: Floats, n: int) -> Floats:
+    return np.bincount(ads, weights=weights, minlength=n).astype(np.float64)

@@ -27,8 +27,8 @@ class RiverReranker:
         Parameters
         ----------
         x : mapping
-            ``"ad_id"``, ``"cluster"`` and a level for each attribute (attributes without one are counted by the
-            cluster's composition).
+            ``"ad_id"``, ``"cluster"`` and a level for each attribute (attributes without one are
+            counted by the cluster's composition).
         """
         levels = {a: [x[a]] for a in self.reranker.attributes_ if a in x}
         cluster = [x["cluster"]] if "cluster" in x else None

@@ -61,6 +61,11 @@ def cross_entropy_search(
         elite = candidates[order[:n_elite]]
         mean, std = elite.mean(axis=0), elite.std(axis=0)
         history.append(
-            {"mean": mean, "std": std, "best_score": best_score, "mean_score": float(scores.mean())}
+            {
+                "mean": mean,
+                "std": std,
+                "best_score": best_score,
+                "mean_score": float(scores.mean()),
+            }
         )
     return best, history

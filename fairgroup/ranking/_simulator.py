@@ -1,10 +1,10 @@
-"""A world of ad auctions with skewed values, to choose and to judge a re-ranker before it touches anybody."""
+"""A world of ad auctions with skewed values, to choose and judge a re-ranker beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -25,9 +25,10 @@ ATTRIBUTES = {"sex": (0.5, 0.5), "race": (0.60, 0.19, 0.13, 0.08)}
 class AdAuctionSimulator(BaseEstimator):
     """Simulate auctions in which covered and other ads compete for users of several groups.
 
-    Users belong to clusters that are informative about their groups; each ad may be shown to a random part of the
-    clusters; its value for a user depends on the user's groups (the skew that delivery inherits); pacing spreads
-    delivery over time. The numbers below define the reference world of the user guide.
+    Users belong to clusters that are informative about their groups; each ad may be shown to a
+    random part of the clusters; its value for a user depends on the user's groups (the skew that
+    delivery inherits); pacing spreads delivery over time. The numbers below define the reference
+    world of the user guide.
 
     Parameters
     ----------
@@ -59,8 +60,8 @@ class AdAuctionSimulator(BaseEstimator):
     payment : {"critical", "first", "second"}, default="critical"
         Price of a slot: the smallest bid that still wins it, the bid, or the next total value.
     random_state : int, RandomState instance, Generator or None, default=None
-        With an int, the worlds and all noise in them are the same in every run: re-rankers are compared on common
-        random numbers.
+        With an int, the worlds and all noise in them are the same in every run: re-rankers are
+        compared on common random numbers.
 
     See Also
     --------
@@ -75,7 +76,7 @@ class AdAuctionSimulator(BaseEstimator):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_covered": [Interval(Integral, 1, None, closed="left")],
         "n_other": [Interval(Integral, 0, None, closed="left")],
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
@@ -145,7 +146,8 @@ class AdAuctionSimulator(BaseEstimator):
         Parameters
         ----------
         reranker : VarianceAwareReranker or None, default=None
-            Starts with its parameters and an empty memory and is not changed; None leaves all ads alone.
+            Starts with its parameters and an empty memory and is not changed; None leaves all ads
+            alone.
 
         Returns
         -------
@@ -154,7 +156,11 @@ class AdAuctionSimulator(BaseEstimator):
         return self.run_worlds(reranker, n_worlds=1)[0]
 
     def run_worlds(
-        self, reranker: VarianceAwareReranker | None = None, *, n_worlds: int = 8, n_jobs: int | None = None
+        self,
+        reranker: VarianceAwareReranker | None = None,
+        *,
+        n_worlds: int = 8,
+        n_jobs: int | None = None,
     ) -> list[SimulationResult]:
         """Run several worlds, in parallel threads (the compiled loop does not hold Python's lock).
 
@@ -187,12 +193,16 @@ class AdAuctionSimulator(BaseEstimator):
         return as_generator(self.random_state).spawn(n_worlds)
 
     def _world(self, rng: np.random.Generator) -> AuctionLog:
-        shares = [np.asarray(s, dtype=float) / np.sum(s) for s in (self.attributes or ATTRIBUTES).values()]
+        shares = [
+            np.asarray(s, dtype=float) / np.sum(s)
+            for s in (self.attributes or ATTRIBUTES).values()
+        ]
         names, sizes = list(self.attributes or ATTRIBUTES), tuple(len(s) for s in shares)
         grid = np.indices(sizes).reshape(len(sizes), -1)
         joint = _cell_shares(shares, grid)[:, None] * self._clusters_of(grid, sizes, rng)
         composition = {
-            a: _marginal(joint, codes, size).T for a, codes, size in zip(names, grid, sizes, strict=True)
+            a: _marginal(joint, codes, size).T
+            for a, codes, size in zip(names, grid, sizes, strict=True)
         }
         mass = joint.sum(axis=0)[:, None]
         composition = {a: c / mass for a, c in composition.items()}
@@ -203,7 +213,8 @@ class AdAuctionSimulator(BaseEstimator):
             audience = (allowed[:, : self.n_covered] * mass).T @ c
             eligible[a] = audience / audience.sum(axis=1, keepdims=True)
         log_values = rng.normal(0, 0.3, n_ads) + sum(
-            rng.normal(0, self.skew, (size, n_ads))[codes] for codes, size in zip(grid, sizes, strict=True)
+            rng.normal(0, self.skew, (size, n_ads))[codes]
+            for codes, size in zip(grid, sizes, strict=True)
         )
         targets = rng.lognormal(0, 1, n_ads)
         cells, clusters, users = self._users(joint, rng)
@@ -244,10 +255,14 @@ class AdAuctionSimulator(BaseEstimator):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Cell, cluster and identity of the user of each auction."""
         boundaries = np.cumsum(joint.ravel())
-        drawn = np.searchsorted(boundaries, rng.random(self.n_auctions) * boundaries[-1], side="right")
+        drawn = np.searchsorted(
+            boundaries, rng.random(self.n_auctions) * boundaries[-1], side="right"
+        )
         drawn = np.minimum(drawn, joint.size - 1)
         size = np.maximum(1, np.rint(self.n_users * joint.ravel())).astype(np.int64)
-        users = (np.cumsum(size) - size)[drawn] + (rng.random(self.n_auctions) * size[drawn]).astype(np.int64)
+        users = (np.cumsum(size) - size)[drawn] + (
+            rng.random(self.n_auctions) * size[drawn]
+        ).astype(np.int64)
         cells, clusters = np.divmod(drawn, self.n_clusters)
         return cells, clusters, users
 

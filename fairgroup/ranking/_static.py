@@ -1,15 +1,15 @@
 """Re-ranking of one list towards target shares, and the exposure that groups get in rankings.
 
-Geyik, Ambler and Kenthapadi, "Fairness-Aware Ranking in Search and Recommendation Systems with Application to
-LinkedIn Talent Search", KDD 2019: algorithms 1 (DetGreedy) and 3 (DetConstSort). Exposure as in Singh and Joachims,
-"Fairness of Exposure in Rankings", KDD 2018.
+Geyik, Ambler and Kenthapadi, "Fairness-Aware Ranking in Search and Recommendation Systems with
+Application to LinkedIn Talent Search", KDD 2019: algorithms 1 (DetGreedy) and 3 (DetConstSort).
+Exposure as in Singh and Joachims, "Fairness of Exposure in Rankings", KDD 2018.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -27,17 +27,21 @@ Ints = NDArray[np.int64]
 class _ListReranker(BaseEstimator):
     """What the two algorithms share: parameters, groups, one list or many."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "proportions": [dict, None],
         "top": [Interval(Integral, 1, None, closed="left"), None],
     }
     _kernel: Callable[..., Ints]
 
-    def __init__(self, proportions: Mapping[Any, float] | None = None, *, top: int | None = None) -> None:
+    def __init__(
+        self, proportions: Mapping[Any, float] | None = None, *, top: int | None = None
+    ) -> None:
         self.proportions = proportions
         self.top = top
 
-    def rerank(self, scores: ArrayLike, *, sensitive_features: Any, query: ArrayLike | None = None) -> Ints:
+    def rerank(
+        self, scores: ArrayLike, *, sensitive_features: Any, query: ArrayLike | None = None
+    ) -> Ints:
         """Order of the candidates.
 
         Parameters
@@ -52,13 +56,14 @@ class _ListReranker(BaseEstimator):
         Returns
         -------
         order : ndarray of int of shape (n_ranked,)
-            Positions in ``scores``, best first; with ``query``, list after list in the order of their values.
+            Positions in ``scores``, best first; with ``query``, list after list in the order of
+            their values.
 
         Raises
         ------
         ValueError
-            For scores that are not finite, and proportions that name no or not all groups of the data or do not sum
-            to one.
+            For scores that are not finite, and proportions that name no or not all groups of the
+            data or do not sum to one.
         """
         self._validate_params()
         s = np.asarray(scores, dtype=np.float64)
@@ -85,27 +90,35 @@ class _ListReranker(BaseEstimator):
         """Target share of each group, None for the share of the list itself."""
         if self.proportions is None:
             return None
-        named = {key if isinstance(key, tuple) else (key,): p for key, p in self.proportions.items()}
+        named = {
+            key if isinstance(key, tuple) else (key,): p for key, p in self.proportions.items()
+        }
         missing = [label for label in groups.labels if tuple(label) not in named]
         if missing:
-            raise ValueError(f"proportions has no entry for {missing}; it names {list(self.proportions)}.")
+            raise ValueError(
+                f"proportions has no entry for {missing}; it names {list(self.proportions)}."
+            )
         shares = np.array([named[tuple(label)] for label in groups.labels], dtype=np.float64)
         total = float(sum(named.values()))
         if not (shares >= 0).all() or abs(total - 1) > 1e-6:
-            raise ValueError(f"proportions must be >= 0 and sum to one, found {dict(self.proportions)}.")
+            raise ValueError(
+                f"proportions must be >= 0 and sum to one, found {dict(self.proportions)}."
+            )
         return shares
 
 
 class DetGreedy(_ListReranker):
     """Greedy re-ranking of one list so that every prefix holds each group's share.
 
-    At place k the best next candidate of the groups with fewer than floor(k p) places is taken; if there is none, the
-    best of the groups with fewer than ceil(k p). With four or more groups a minimum can be missed.
+    At place k the best next candidate of the groups with fewer than floor(k p) places is taken; if
+    there is none, the best of the groups with fewer than ceil(k p). With four or more groups a
+    minimum can be missed.
 
     Parameters
     ----------
     proportions : dict of group to float, default=None
-        Target share of each group (a tuple of levels for several columns); None takes each list's own shares.
+        Target share of each group (a tuple of levels for several columns); None takes each list's
+        own shares.
     top : int or None, default=None
         Number of places; None ranks all.
 
@@ -126,15 +139,18 @@ class DetGreedy(_ListReranker):
 
 
 class DetConstSort(_ListReranker):
-    """Re-ranking of one list with guaranteed minimum counts and as much order by score as they allow.
+    """Re-ranking of one list with guaranteed minimum counts and as much order by score as they
+    allow.
 
-    Groups enter when floor(k p) rises; a newcomer then moves up past worse candidates that may still stand one place
-    lower. Every prefix of length k holds at least floor(k p) of each group while the group lasts.
+    Groups enter when floor(k p) rises; a newcomer then moves up past worse candidates that may
+    still stand one place lower. Every prefix of length k holds at least floor(k p) of each group
+    while the group lasts.
 
     Parameters
     ----------
     proportions : dict of group to float, default=None
-        Target share of each group (a tuple of levels for several columns); None takes each list's own shares.
+        Target share of each group (a tuple of levels for several columns); None takes each list's
+        own shares.
     top : int or None, default=None
         Number of places; None ranks all.
 
@@ -144,8 +160,8 @@ class DetConstSort(_ListReranker):
 
     Notes
     -----
-    The published pseudocode counts places from zero and the latest allowed place from one, so that, read literally, a
-    candidate can sink one place too low. Here it cannot.
+    The published pseudocode counts places from zero and the latest allowed place from one, so
+    that, read literally, a candidate can sink one place too low. Here it cannot.
 
     Examples
     --------
@@ -187,9 +203,10 @@ def exposure_by_group(
     Returns
     -------
     table : DataFrame
-        One row per group: ``n_candidates``, ``exposure`` (mean over all candidates of the group; not ranked is 0),
-        ``share`` of the total exposure, ``population`` share of the candidates, ``ratio`` of the two, and with
-        ``relevance`` also ``relevance`` and ``exposure_per_relevance``. Each list has weight one.
+        One row per group: ``n_candidates``, ``exposure`` (mean over all candidates of the group;
+        not ranked is 0), ``share`` of the total exposure, ``population`` share of the candidates,
+        ``ratio`` of the two, and with ``relevance`` also ``relevance`` and
+        ``exposure_per_relevance``. Each list has weight one.
 
     Raises
     ------
@@ -199,15 +216,23 @@ def exposure_by_group(
     Examples
     --------
     >>> from fairgroup.ranking import exposure_by_group
-    >>> exposure_by_group([0, 1], sensitive_features=["a", "b"], discount="inverse")["share"].round(3).tolist()
+    >>> exposure_by_group([0, 1], sensitive_features=["a", "b"], discount="inverse")[
+    ...     "share"
+    ... ].round(3).tolist()
     [0.667, 0.333]
     """
     ranked = np.asarray(order, dtype=np.int64)
     groups = _encode(sensitive_features, None)
     n = len(groups.codes)
-    if ranked.size and (ranked.min() < 0 or ranked.max() >= n or np.unique(ranked).size < ranked.size):
+    if ranked.size and (
+        ranked.min() < 0 or ranked.max() >= n or np.unique(ranked).size < ranked.size
+    ):
         raise ValueError(f"order must hold different positions in 0..{n - 1}.")
-    lists = np.zeros(n, dtype=np.int64) if query is None else np.unique(np.asarray(query), return_inverse=True)[1]
+    lists = (
+        np.zeros(n, dtype=np.int64)
+        if query is None
+        else np.unique(np.asarray(query), return_inverse=True)[1]
+    )
     place = _places(lists[ranked])
     weight = _discount(discount, place)
     if top is not None:
@@ -230,7 +255,12 @@ def exposure_by_group(
     )
     table["ratio"] = table["share"] / table["population"]
     if relevance is not None:
-        merit = np.bincount(codes, weights=np.asarray(relevance, dtype=np.float64), minlength=len(size)) / size
+        merit = (
+            np.bincount(
+                codes, weights=np.asarray(relevance, dtype=np.float64), minlength=len(size)
+            )
+            / size
+        )
         table["relevance"] = merit
         table["exposure_per_relevance"] = np.divide(
             table["exposure"], merit, out=np.full(len(merit), np.nan), where=merit != 0
@@ -268,9 +298,15 @@ def _places(lists: Ints) -> Ints:
 def _discount(discount: str | Callable[[Ints], ArrayLike], place: Ints) -> Floats:
     if callable(discount):
         return np.asarray(discount(place), dtype=np.float64)
-    weights = {"log": lambda k: 1 / np.log2(1 + k), "inverse": lambda k: 1 / k, "uniform": lambda k: np.ones(k.shape)}
+    weights = {
+        "log": lambda k: 1 / np.log2(1 + k),
+        "inverse": lambda k: 1 / k,
+        "uniform": lambda k: np.ones(k.shape),
+    }
     if discount not in weights:
-        raise ValueError(f"discount must be one of {sorted(weights)} or a function, found {discount!r}.")
+        raise ValueError(
+            f"discount must be one of {sorted(weights)} or a function, found {discount!r}."
+        )
     return weights[discount](place)
 
 

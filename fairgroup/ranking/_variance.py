@@ -1,6 +1,8 @@
-"""Impression variance, coverage and the noise floor: how far the audience reached is from the eligible one.
+"""Impression variance, coverage and the noise floor: how far the audience reached is from the
+eligible one.
 
-Sections 1 and 2.2 of our design; the settlement's targets are those of the DOJ press release of 9 January 2023.
+Sections 1 and 2.2 of our design; the settlement's targets are those of the DOJ press release of 9
+January 2023.
 """
 
 from __future__ import annotations
@@ -24,18 +26,21 @@ TIE = 1e-12  # slack when a variance is compared with a threshold
 _CHUNK = 65_536  # items per pass; keeps the temporaries in the cache
 
 
-def impression_variance(counts: ArrayLike, eligible: ArrayLike, *, ordered: bool = False) -> Floats:
-    """Distance between the audience that saw each item and the audience eligible for it.
+def impression_variance(
+    counts: ArrayLike, eligible: ArrayLike, *, ordered: bool = False
+) -> Floats:
+    r"""Distance between the audience that saw each item and the audience eligible for it.
 
-    Half the L1 distance of the two distributions: the smallest share of impressions that would have to go to another
-    level. With ``ordered=True`` moving between neighbouring levels costs less: the earth mover's distance with
-    ground distance \\|i - j\\| / (n_levels - 1).
+    Half the L1 distance of the two distributions: the smallest share of impressions that would
+    have to go to another level. With ``ordered=True`` moving between neighbouring levels costs
+    less: the earth mover's distance with ground distance \\|i - j\\| / (n_levels - 1).
 
     Parameters
     ----------
     counts : array-like or sparse matrix of shape (n_items, n_levels)
-        Impressions (or users reached, see `unique_user_counts`) of each level, not negative. Triples of item, level
-        and count are given as ``scipy.sparse.coo_array((count, (item, level)), shape=...)``; repeated ones add up.
+        Impressions (or users reached, see `unique_user_counts`) of each level, not negative.
+        Triples of item, level and count are given as ``scipy.sparse.coo_array((count, (item,
+        level)), shape=...)``; repeated ones add up.
     eligible : array-like of shape (n_levels,) or (n_items, n_levels)
         Eligible distribution; each row sums to one.
     ordered : bool, default=False
@@ -53,8 +58,9 @@ def impression_variance(counts: ArrayLike, eligible: ArrayLike, *, ordered: bool
 
     References
     ----------
-    Timmaraju et al., "Towards Fairness in Personalized Ads Using Impression Variance Aware Reinforcement Learning",
-    KDD 2023 (the term; the formula is the total variation that independent descriptions of the system use).
+    Timmaraju et al., "Towards Fairness in Personalized Ads Using Impression Variance Aware
+    Reinforcement Learning", KDD 2023 (the term; the formula is the total variation that
+    independent descriptions of the system use).
 
     Examples
     --------
@@ -136,8 +142,8 @@ def unique_user_counts(
 ) -> Floats:
     """Number of different users of each level that every item reached.
 
-    An item shown a hundred times to one person can look balanced when impressions are counted; counts of users go
-    into `impression_variance` and `coverage_score` in the same way.
+    An item shown a hundred times to one person can look balanced when impressions are counted;
+    counts of users go into `impression_variance` and `coverage_score` in the same way.
 
     Parameters
     ----------
@@ -164,19 +170,27 @@ def unique_user_counts(
     users, codes = np.unique(np.asarray(user, dtype=np.int64), return_inverse=True)
     if not item.shape == codes.shape == level.shape:
         raise ValueError("item, user and level must have the same length.")
-    if item.size and (item.min() < 0 or item.max() >= n_items or level.min() < 0 or level.max() >= n_levels):
+    if item.size and (
+        item.min() < 0 or item.max() >= n_items or level.min() < 0 or level.max() >= n_levels
+    ):
         raise ValueError(f"item must lie in 0..{n_items - 1} and level in 0..{n_levels - 1}.")
     first = np.unique(item * max(users.size, 1) + codes, return_index=True)[1]
     cell = item[first] * n_levels + level[first]
-    return np.bincount(cell, minlength=n_items * n_levels).astype(np.float64).reshape(n_items, n_levels)
+    return (
+        np.bincount(cell, minlength=n_items * n_levels)
+        .astype(np.float64)
+        .reshape(n_items, n_levels)
+    )
 
 
 def expected_variance(
     eligible: ArrayLike, n: ArrayLike, *, gap: ArrayLike | None = None, noise_var: ArrayLike = 0.0
 ) -> Any:
-    """Impression variance to expect from sampling and privacy noise alone, or on top of a true gap.
+    """Impression variance to expect from sampling and privacy noise alone, or on top of a true
+    gap.
 
-    This is the noise floor: with few impressions or strong noise, even perfectly proportional delivery looks skewed.
+    This is the noise floor: with few impressions or strong noise, even perfectly proportional
+    delivery looks skewed.
 
     Parameters
     ----------
@@ -192,8 +206,8 @@ def expected_variance(
     Returns
     -------
     expected : float or ndarray of shape (n_items,)
-        Normal approximation: within 1 % of simulation from 300 impressions on without noise. It is of no use when
-        n_levels times the noise's standard deviation is of the order of n.
+        Normal approximation: within 1 % of simulation from 300 impressions on without noise. It is
+        of no use when n_levels times the noise's standard deviation is of the order of n.
 
     Examples
     --------
@@ -211,7 +225,9 @@ def expected_variance(
     t = mu / s
     folded = s * np.sqrt(2 / np.pi) * np.exp(-0.5 * t**2) + mu * (1 - 2 * ndtr(-t))
     result = 0.5 * folded.sum(axis=-1)
-    scalar = np.ndim(eligible) == 1 and np.ndim(n) == 0 and np.ndim(noise_var) == 0 and np.ndim(mu) <= 2
+    scalar = (
+        np.ndim(eligible) == 1 and np.ndim(n) == 0 and np.ndim(noise_var) == 0 and np.ndim(mu) <= 2
+    )
     return float(result.reshape(-1)[0]) if scalar and result.size == 1 else result
 
 
@@ -226,9 +242,9 @@ def variance_interval(
 ) -> tuple[Floats, Floats, Floats]:
     """Impression variance corrected for its upward bias, with an interval.
 
-    The estimate is the smallest variance whose expectation, for a gap in the observed direction, equals the observed
-    one. The interval holds the variances for which the observed one lies between the bootstrap quantiles
-    (multinomial delivery plus normal noise of the given variance).
+    The estimate is the smallest variance whose expectation, for a gap in the observed direction,
+    equals the observed one. The interval holds the variances for which the observed one lies
+    between the bootstrap quantiles (multinomial delivery plus normal noise of the given variance).
 
     Parameters
     ----------
@@ -267,14 +283,16 @@ def variance_interval(
     observed = 0.5 * np.abs(gap).sum(axis=1)
     noise = np.broadcast_to(np.asarray(noise_var, dtype=np.float64), total.shape)
     estimate = observed * _corrected_scale(e, safe, gap, noise, observed)
-    lower, upper = _invert_bootstrap(e, total, gap, noise, observed, level, n_bootstrap, random_state)
+    lower, upper = _invert_bootstrap(
+        e, total, gap, noise, observed, level, n_bootstrap, random_state
+    )
     for values in (estimate, lower, upper):
         values[total == 0] = np.nan
     return estimate, np.minimum(lower, estimate), np.maximum(upper, estimate)
 
 
 def _corrected_scale(e: Floats, n: Floats, gap: Floats, noise: Floats, observed: Floats) -> Floats:
-    """Smallest s in [0, 1] for which the expected variance of the gap s * gap reaches the observed one."""
+    """Smallest s in [0, 1] for which the expected variance of s * gap reaches the observed."""
     low, high = np.zeros(len(n)), np.ones(len(n))
     low_enough = expected_variance(e, n, gap=0 * gap, noise_var=noise) >= observed
     for _ in range(50):
@@ -294,7 +312,7 @@ def _invert_bootstrap(
     n_draws: int,
     random_state: Any,
 ) -> tuple[Floats, Floats]:
-    """Ends of the set of scales whose bootstrap quantiles contain the observed variance, times the variance."""
+    """Ends of the range of variances whose bootstrap quantiles contain the observed one."""
     rng = as_generator(random_state)
     tails = ((1 - level) / 2, (1 + level) / 2)
     lower, upper = np.empty(len(total)), np.empty(len(total))
@@ -308,7 +326,9 @@ def _invert_bootstrap(
         scales = np.linspace(0.0, min(most, 1.0 + 8.0 / (np.sqrt(total[i]) * observed[i])), 61)
         shares = np.clip(e[i] + scales[:, None] * gap[i], 0.0, None)
         shares /= shares.sum(axis=1, keepdims=True)
-        drawn = rng.multinomial(int(round(total[i])), shares, size=(n_draws, len(scales))).astype(np.float64)
+        drawn = rng.multinomial(round(total[i]), shares, size=(n_draws, len(scales))).astype(
+            np.float64
+        )
         if noise[i] > 0:
             drawn += rng.standard_normal(drawn.shape) * np.sqrt(noise[i])
             np.maximum(drawn, 0.0, out=drawn)
@@ -322,7 +342,7 @@ def _invert_bootstrap(
 
 
 def _zero_gap_upper(total: float, level: float) -> float:
-    """Upper end when not the slightest gap is seen: the rule of three, generalised to the level."""
+    """Upper end when no gap at all is seen: the rule of three, for any level."""
     return 1.0 if total == 0 else float(min(1.0, -np.log((1 - level) / 2) / total))
 
 
@@ -346,7 +366,8 @@ def _as_counts(counts: Any, *, signed: bool = False) -> Floats:
 def as_shares(
     shares: ArrayLike, shape: tuple[int, ...], *, name: str = "eligible", copy: bool = True
 ) -> Floats:
-    """Check distributions over levels and make them sum to one; a (n_levels,) one is broadcast to ``shape``.
+    """Check distributions over levels and make them sum to one; a (n_levels,) one is broadcast to
+    ``shape``.
 
     Raises
     ------
@@ -355,15 +376,20 @@ def as_shares(
     """
     array = np.asarray(shares, dtype=np.float64)
     if array.shape not in (tuple(shape), tuple(shape)[-1:]):
-        raise ValueError(f"{name} has shape {array.shape}; expected {shape[-1:]} or {tuple(shape)}.")
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected {shape[-1:]} or {tuple(shape)}."
+        )
     total = array.sum(axis=-1, keepdims=True)
-    if array.size and (not array.min() >= 0 or not np.isfinite(total.sum()) or not total.min() > 0):
+    if array.size and (
+        not array.min() >= 0 or not np.isfinite(total.sum()) or not total.min() > 0
+    ):
         raise ValueError(f"{name} must hold finite shares >= 0 with a positive sum.")
     off = np.abs(total - 1).max(initial=0.0)
     if off > 1e-6:
         if off > 1e-3:
             warnings.warn(
-                f"{name} sums to {float(total.flat[np.abs(total - 1).argmax()]):.4g}, not 1; it is normalised.",
+                f"{name} sums to {float(total.flat[np.abs(total - 1).argmax()]):.4g}, not 1; "
+                "it is normalised.",
                 FairgroupWarning,
                 stacklevel=3,
             )

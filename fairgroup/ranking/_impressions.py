@@ -1,0 +1,102 @@
+"""Delivered impressions as arrays: memberships of those who saw them, and rows of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from fairgroup.exceptions import UnseenGroupError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def membership_rows(
+    attribute: str,
+    levels: tuple[Hashable, ...],
+    composition: Floats,
+    *,
+    frame: pd.DataFrame | None,
+    posterior: Mapping[str, ArrayLike] | None,
+    clusters: Ints,
+    covered: NDArray[np.bool_],
+) -> Floats:
+    """Membership of each impression's user in the levels of one attribute, (n, K)."""
+    n = len(covered)
+    if posterior is not None and attribute in posterior:
+        rows = np.asarray(posterior[attribute], dtype=np.float64)
+        if (
+            rows.shape != (n, len(levels))
+            or not (rows >= 0).all()
+            or np.abs(rows.sum(axis=1) - 1).max() > 1e-3
+        ):
+            raise ValueError(
+                f"posterior[{attribute!r}] must be {(n, len(levels))} with rows >= 0 that sum "
+                "to one."
+            )
+        return rows
+    if frame is not None and attribute in frame:
+        codes = _level_codes(frame[attribute], levels)
+        return np.eye(len(levels))[codes]
+    if (clusters[covered] < 0).any():
+        raise ValueError(
+            f"nothing tells {attribute!r} of some impressions: give it in "
+            "sensitive_features or posterior, or a known cluster for each."
+        )
+    return composition[clusters]
+
+
+def own_levels(frame: pd.DataFrame, levels: Mapping[str, tuple[Hashable, ...]]) -> Ints:
+    """Number of each row's combination of levels, for the audit policy."""
+    codes = [_level_codes(frame[a], names) for a, names in levels.items()]
+    return np.ravel_multi_index(tuple(codes), tuple(len(names) for names in levels.values()))
+
+
+def _level_codes(column: pd.Series, levels: tuple[Hashable, ...]) -> Ints:
+    """Positions of the column's values in ``levels``; missing and unknown ones are errors."""
+    missing = int(column.isna().sum())
+    if missing:
+        raise ValueError(
+            f"{column.name!r} is missing for {missing} impressions; give posterior= for them: an "
+            "unknown level must not count as a fair one."
+        )
+    codes = pd.Index(levels).get_indexer(pd.Index(column)).astype(np.int64)
+    if (codes < 0).any():
+        bad = column.iloc[int(np.argmax(codes < 0))]
+        raise UnseenGroupError(f"{column.name!r} has level {bad!r}; known levels are {levels}.")
+    return codes
+
+
+def index_of(names: pd.Index, values: Any, n: int) -> Ints:
+    """Positions of values in names, -1 for None and unknown ones; integers need no lookup."""
+    if values is None:
+        return np.full(n, -1)
+    flat = np.atleast_1d(np.asarray(values)).ravel()
+    if len(flat) != n:
+        raise ValueError(f"expected {n} entries, found {len(flat)}.")
+    plain = (
+        isinstance(names.dtype, np.dtype) and names.dtype.kind == "i" and flat.dtype.kind in "iu"
+    )
+    if (
+        plain
+        and len(names)
+        and names[0] == 0
+        and names[-1] == len(names) - 1
+        and names.is_monotonic_increasing
+    ):
+        codes = flat.astype(np.int64, copy=False)
+        return np.where((codes < 0) | (codes >= len(names)), -1, codes)
+    return names.get_indexer(pd.Index(flat)).astype(np.int64)
+
+
+def broadcast_optional(
+    values: ArrayLike | None, shape: tuple[int, ...], dtype: Any
+) -> NDArray[Any]:
+    """Broadcast an optional argument; an empty array stands for "not given"."""
+    if values is None:
+        return np.empty((0, 0), dtype=dtype)
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=dtype), shape))
