@@ -5,7 +5,7 @@ return.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -18,11 +18,14 @@ __all__ = [
     "PathLike",
     "binary",
     "check_option",
+    "codes_to_text",
     "documented",
     "finish",
+    "ordered",
     "read_files",
     "render",
     "text_to_category",
+    "translate",
 ]
 
 PathLike = str | os.PathLike[str]
@@ -128,6 +131,35 @@ def text_to_category(frame: pd.DataFrame) -> pd.DataFrame:
             column = column.astype("category")
         columns[name] = column
     return pd.DataFrame(columns, index=frame.index)
+
+
+def codes_to_text(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Numeric codes as text, so that they become categories; missing values stay missing."""
+    texts = {name: _as_text(frame[name]) for name in columns}
+    return frame.assign(**texts)
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    def text(value: object) -> object:
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+    return column.map(text, na_action="ignore")
+
+
+def translate(column: pd.Series, names: Mapping[Any, str], *, ordered: bool = False) -> pd.Series:
+    """Replace codes by names; a code without a name is an error, a missing value stays
+    missing.
+    """
+    unknown = set(column.dropna()) - set(names)
+    if unknown:
+        raise ValueError(f"The column {column.name!r} has unexpected codes: {sorted(unknown)}.")
+    levels = pd.CategoricalDtype(list(dict.fromkeys(names.values())), ordered=ordered)
+    return column.map(names).astype(levels)
+
+
+def ordered(column: pd.Series, levels: Sequence[str]) -> pd.Series:
+    """Text column as an ordered category."""
+    return translate(column, {level: level for level in levels}, ordered=True)
 
 
 def finish(

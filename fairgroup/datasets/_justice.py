@@ -1,4 +1,4 @@
-"""Loaders of tables about crime and courts: COMPAS."""
+"""Loaders of tables about crime and courts: COMPAS, Communities and Crime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 from fairgroup.datasets._base import PathLike, check_option, documented, finish, read_files
 
-__all__ = ["fetch_compas"]
+__all__ = ["fetch_communities_crime", "fetch_compas"]
 
 _COMPAS_FILES = {
     "general": "compas-scores-two-years.csv",
@@ -32,6 +32,16 @@ _COMPAS_USUAL = [
 _COMPAS_EXTENDED = ["days_b_screening_arrest", "c_days_from_compas", "c_charge_desc"]
 _COMPAS_SCORES = ["decile_score", "score_text", "v_decile_score", "v_score_text"]
 _LAST_FOLLOWED = "2014-04-01"
+
+_CRIME_FILES = {
+    "normalised": "communities.data",
+    "unnormalised": "CommViolPredUnnormalizedData.csv",
+}
+_CRIME_TARGET = "ViolentCrimesPerPop"
+_CRIME_PROTECTED = ["racepctblack", "racePctWhite", "racePctHisp", "PctForeignBorn"]
+_CRIME_PLACE = ["state", "county", "community", "communityname", "fold"]
+_CRIME_PLACE += ["countyCode", "communityCode"]
+_CRIME_FIRST_OUTCOME = "murders"  # the unnormalised file ends with 18 crime figures
 
 
 @documented("compas", extra="`scores` (DataFrame: the COMPAS scores, 1 to 10 and as words)")
@@ -124,3 +134,75 @@ def _known_races(frame: pd.DataFrame, races: Sequence[str]) -> list[str]:
             f"races must be a sequence of values out of {sorted(known)}; found {races!r}."
         )
     return list(races)
+
+
+@documented("communities_crime")
+def fetch_communities_crime(
+    *,
+    data_home: PathLike | None = None,
+    download_if_missing: bool = True,
+    subset: str = "normalised",
+    preparation: str = "usual",
+    threshold: float | None = None,
+    drop_sensitive: bool = False,
+    as_frame: bool = True,
+) -> Bunch:
+    """Load Communities and Crime: violent crimes per population of US communities.
+
+    1,994 communities, 99 features. Protected: the shares of Black, white, Hispanic and
+    foreign-born people, four continuous attributes; in the normalised file also `black_group`,
+    whether the scaled share of Black people exceeds 0.06.
+
+    Parameters
+    ----------
+    {place}
+    subset : {"normalised", "unnormalised"}, default="normalised"
+        Values scaled to 0 to 1 and clipped, or 2,215 communities in raw units (crimes per
+        100,000).
+    preparation : {"usual", "raw"}, default="usual"
+        "usual" leaves out the name of the place, the suggested fold, the police columns (five of
+        six communities have none) and OtherPerCap, and rows without the target. "raw" keeps every
+        row and column but the other crime figures.
+    threshold : float, default=None
+        With a number, the target is 1 where violent crime exceeds it, else 0. None predicts the
+        figure itself.
+    {shape}
+
+    {returns}
+
+    Examples
+    --------
+    >>> from fairgroup.datasets import fetch_communities_crime
+    >>> fetch_communities_crime().data.shape  # doctest: +SKIP
+    (1994, 99)
+    """
+    check_option("subset", subset, _CRIME_FILES)
+    check_option("preparation", preparation, ("usual", "raw"))
+    (frame,) = read_files(
+        "communities_crime", [_CRIME_FILES[subset]], data_home, download_if_missing
+    )
+    if preparation == "usual":
+        frame = frame[frame[_CRIME_TARGET].notna()]
+    first_outcome = _CRIME_TARGET if subset == "normalised" else _CRIME_FIRST_OUTCOME
+    data = frame.loc[:, : str(first_outcome)].drop(columns=first_outcome)
+    if preparation == "usual":
+        police = [c for c in data if data[c].isna().mean() > 0.5]
+        names = {*_CRIME_PLACE, *police, "OtherPerCap"}
+        data = data.drop(columns=[c for c in data if c in names])
+    target = frame[_CRIME_TARGET]
+    if threshold is not None:
+        target = (target > threshold).astype("int64").where(target.notna())
+    groups = None
+    if subset == "normalised":
+        black = (frame["racepctblack"] > 0.06).map({False: "up to 0.06", True: "above 0.06"})
+        groups = pd.DataFrame({"black_group": black})
+    return finish(
+        "communities_crime",
+        data,
+        target,
+        sensitive=_CRIME_PROTECTED,
+        extra_sensitive=groups,
+        drop_sensitive=drop_sensitive,
+        as_frame=as_frame,
+        target_names=None if threshold is None else ("less violent crime", "more violent crime"),
+    )

@@ -25,10 +25,12 @@ class DataFile:
     name : str
         File name below ``<data_home>/<id>/``. Where it ends in ``.gz``, the same file without
         compression is accepted too.
-    sha256, bytes : str, int
-        Checksum and size of the uncompressed content.
+    sha256 : str
+        Checksum of the uncompressed content.
     rows, columns : int
         Shape of the table in it.
+    bytes : int
+        Size of the uncompressed content. 0: not known.
     url : str or None
         Address from which the file, or an archive that holds it, is downloaded. None: there is
         none.
@@ -45,9 +47,9 @@ class DataFile:
 
     name: str
     sha256: str
-    bytes: int
     rows: int
     columns: int
+    bytes: int = 0
     url: str | None = None
     header: str = ""
     table_sha256: str = ""
