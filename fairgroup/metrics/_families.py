@@ -224,7 +224,9 @@ class CountFamily(_TableFamily):
         return draw_counts(self.base, n_draws, rng)
 
     def evaluate(self, table: Array, view: View) -> dict[str, Array]:
-        return {"count": table.astype(np.float64)}
+        # A group without rows has no count, as MetricFrame has it; a draw may well miss a group.
+        observed = self._sum(self.base, view).reshape(-1, *[1] * (table.ndim - 1))
+        return {"count": np.where(observed > 0, table, np.nan)}
 
     def reason(self, column: str) -> str:
         return ""

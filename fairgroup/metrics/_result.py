@@ -241,9 +241,6 @@ class GroupMetrics:
         table = pd.DataFrame(
             values.reshape(len(values), -1).T, index=index, columns=list(self.metrics)
         )
-        for name, column in zip(self.metrics, self._columns, strict=True):
-            if column == "count":
-                table[name] = table[name].where(table[name] > 0)
         return table
 
     def _long(self, view: View) -> pd.DataFrame:
