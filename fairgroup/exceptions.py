@@ -15,8 +15,8 @@ class FairnessWarning(FairgroupWarning):
     """Some rows or a whole fit are not covered by the fairness requirement that was asked for.
 
     Raised, for example, when an estimator is fitted without ``sensitive_features``, when rows
-    without a known group take no part in the fairness term, or when groups are too small and are
-    merged.
+    without a known group take no part in the fairness term, or when groups are too small even
+    after merging.
     """
 
 

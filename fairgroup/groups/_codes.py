@@ -77,7 +77,7 @@ class GroupCodes:
             ", ".join(
                 f"{column}={level}"
                 for column, level in zip(self.columns, label, strict=True)
-                if level is not ALL
+                if level != ALL
             )
             for label in self.labels
         )
@@ -95,8 +95,17 @@ class GroupCodes:
         return (codes[:, :, None] == np.arange(self.n_groups)).any(axis=1).astype(np.float64)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> GroupCodes:
-        """Return the same groups for a selection of the rows; counts are those of the
-        selection.
+        """Return the same groups for a selection of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool
+            Positions of the rows, or a mask.
+
+        Returns
+        -------
+        groups : GroupCodes
+            With the counts of the selection.
         """
         codes = self.codes[rows]
         marginals = {
@@ -108,7 +117,17 @@ class GroupCodes:
 
     @classmethod
     def everyone(cls, n_samples: int) -> GroupCodes:
-        """Return one group that holds all rows."""
+        """Return one group that holds all rows.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of rows.
+
+        Returns
+        -------
+        groups : GroupCodes
+        """
         return cls(
             np.zeros(n_samples, np.int32), (("all",),), np.array([n_samples]), ("everyone",)
         )

@@ -1,4 +1,4 @@
-"""Any table of protected attributes -> one pandas DataFrame, and its columns -> levels and codes.
+"""Any table of protected attributes -> one pandas DataFrame.
 
 Everything in ``groups`` reads protected attributes through these functions, so that arrays, lists,
 Series, pandas and polars frames mean the same thing everywhere.
@@ -6,7 +6,7 @@ Series, pandas and polars frames mean the same thing everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import narwhals as nw
@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 DEFAULT_NAME = "sensitive_feature_{}"
-MISSING = "(missing)"
 MAX_FLOAT_LEVELS = 20
+# NumPy text of up to this many characters is told apart by a hash of its characters.
+_HASHED_WIDTH = 32
 
 
 def sensitive_frame(
@@ -51,7 +52,7 @@ def sensitive_frame(
         raise ValueError(f"{name} has no column; give at least one protected attribute.")
     if not named:
         frame.columns = pd.Index([DEFAULT_NAME.format(j) for j in range(frame.shape[1])])
-    frame.columns = frame.columns.map(str)
+    frame = frame.infer_objects().set_axis(frame.columns.map(str), axis=1)
     if frame.columns.has_duplicates:
         twice = sorted(set(frame.columns[frame.columns.duplicated()]))
         raise ValueError(f"{name} has columns of the same name: {twice}. Rename them.")
@@ -63,6 +64,38 @@ def sensitive_frame(
     return frame, named
 
 
+def frame_to_fit(data: Any) -> tuple[pd.DataFrame, bool]:
+    """Read the protected attributes that an encoder learns from: `sensitive_frame`, and at least
+    one row.
+    """
+    frame, named = sensitive_frame(data)
+    if not len(frame):
+        raise ValueError("sensitive_features has no rows; at least one is needed to learn groups.")
+    return frame, named
+
+
+def frame_as_fitted(data: Any, columns: tuple[str, ...], *, named: bool) -> pd.DataFrame:
+    """Read the columns that an encoder was fitted on.
+
+    Where both then and now the columns have names, the names decide, and other columns are left
+    out; else the positions do.
+    """
+    frame, named_now = sensitive_frame(data)
+    if named and named_now:
+        lost = [column for column in columns if column not in frame.columns]
+        if lost:
+            raise ValueError(
+                f"sensitive_features lacks the columns {lost} that were there in fit; "
+                f"found {list(frame.columns)}."
+            )
+        return frame[list(columns)]
+    if frame.shape[1] != len(columns):
+        raise ValueError(
+            f"sensitive_features has {frame.shape[1]} columns, but {len(columns)} in fit."
+        )
+    return frame.set_axis(list(columns), axis=1)
+
+
 def _to_pandas(data: Any, name: str) -> tuple[pd.DataFrame, bool]:
     if data is None or np.isscalar(data) or hasattr(data, "tocsr"):
         raise TypeError(
@@ -70,104 +103,78 @@ def _to_pandas(data: Any, name: str) -> tuple[pd.DataFrame, bool]:
             f"got {type(data).__name__}."
         )
     if isinstance(data, pd.Series):
-        return data.to_frame(name=data.name if data.name is not None else 0).reset_index(
-            drop=True
-        ), data.name is not None
+        named = data.name is not None
+        return data.to_frame(data.name if named else 0).reset_index(drop=True), named
     if isinstance(data, pd.DataFrame):
         return data.reset_index(drop=True), True
     if isinstance(data, Mapping):
-        return pd.DataFrame({key: _plain(values) for key, values in data.items()}), True
+        return pd.DataFrame({key: _column(values) for key, values in data.items()}), True
     native = nw.from_native(data, pass_through=True, allow_series=True)
     if isinstance(native, nw.LazyFrame):
         native = native.collect()
     if isinstance(native, nw.Series):
-        return pd.DataFrame({0: _plain(native)}).rename(columns={0: native.name}), bool(
-            native.name
-        )
+        return pd.DataFrame({native.name: _plain(native)}), bool(native.name)
     if isinstance(native, nw.DataFrame):
         columns = {column: _plain(native[column]) for column in native.columns}
         return pd.DataFrame(columns, index=pd.RangeIndex(len(native))), True
-    return _array_to_pandas(data, name), False
+    return _rows_to_pandas(data, name), False
 
 
-def _array_to_pandas(data: Any, name: str) -> pd.DataFrame:
-    if isinstance(
-        data, list | tuple
-    ):  # column by column, so that numbers beside text stay numbers
-        frame = pd.DataFrame(list(data)) if len(data) else pd.DataFrame({0: []})
-        if frame.shape[1] and any(isinstance(value, dict) for value in frame.iloc[:, 0].head()):
-            raise TypeError(f"{name} must not be a list of mappings; give a DataFrame.")
-        return frame
-    array = np.asarray(data)
+def _rows_to_pandas(data: Any, name: str) -> pd.DataFrame:
+    if isinstance(data, list | tuple):  # not an array, so that numbers beside text stay numbers
+        if any(isinstance(row, Mapping) or hasattr(row, "name") for row in data[:1]):
+            raise TypeError(
+                f"{name} must not be a list of {type(data[0]).__name__}; give a DataFrame, or a "
+                "dict of column names to columns."
+            )
+        return pd.DataFrame(list(data) or {0: []})
+    array = np.asanyarray(data)  # masked arrays keep their mask, which means missing
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} has {array.ndim} dimensions; expected one or two.")
-    frame = pd.DataFrame(array)
-    return frame.infer_objects() if array.dtype == object else frame
+    if array.dtype.kind == "U":
+        columns = array.reshape(len(array), -1).T if array.size else np.atleast_2d(array.T)
+        return pd.DataFrame({j: _text(column) for j, column in enumerate(columns)})
+    return pd.DataFrame(array)
 
 
-def _plain(values: Any) -> Any:
+def _column(values: Any) -> Any:
+    """Read one column of a mapping."""
+    native = nw.from_native(values, pass_through=True, series_only=True)
+    if isinstance(native, nw.Series) and not isinstance(values, pd.Series):
+        return _plain(native)
+    return values
+
+
+def _plain(values: nw.Series[Any]) -> Any:
     """Hand a column of any library to pandas, keeping declared categories and their order."""
-    if not isinstance(values, nw.Series):
-        native = nw.from_native(values, pass_through=True, series_only=True)
-        if not isinstance(native, nw.Series):
-            return values
-        values = native
     if isinstance(values.dtype, nw.Enum):
-        return pd.Categorical(
-            values.to_list(), categories=list(values.dtype.categories), ordered=True
+        categories = list(values.dtype.categories)
+        return pd.Categorical(values.to_list(), categories=categories, ordered=True)
+    if values.dtype.is_numeric() or (values.dtype == nw.Boolean and values.null_count() == 0):
+        return values.to_numpy()
+    if values.dtype in (nw.String, nw.Categorical):  # text by text is slow outside its library
+        levels = values.drop_nulls().unique().cast(nw.String).to_list()
+        codes = values.cast(nw.String).replace_strict(
+            [*levels, None], [*range(len(levels)), -1], return_dtype=nw.Int64
         )
-    if values.dtype == nw.Boolean and values.null_count() == 0:
-        return values.to_numpy()
-    if values.dtype.is_numeric():
-        return values.to_numpy()
+        return pd.Categorical.from_codes(codes.to_numpy(), pd.Index(levels, dtype=object))
     return np.array(values.to_list(), dtype=object)
 
 
-def factorize(column: pd.Series) -> tuple[NDArray[np.int64], tuple[Hashable, ...]]:
-    """Return codes (-1 for missing) and the levels that occur, sorted; ordered categories keep
-    their order.
+def _text(column: NDArray[np.str_]) -> pd.Categorical | NDArray[np.object_]:
+    """Tell NumPy text apart without a Python object per row.
+
+    A row's characters are hashed to one integer; that equal hashes meant equal text is checked.
     """
-    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
-        used = column.cat.remove_unused_categories()
-        return np.asarray(used.cat.codes, dtype=np.int64), tuple(used.cat.categories.tolist())
-    codes, uniques = pd.factorize(column)
-    levels = uniques.tolist()
-    order = _sorted_positions(levels)
-    rank = np.empty(len(order) + 1, dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    rank[-1] = -1
-    return rank[codes], tuple(levels[i] for i in order)
-
-
-def _sorted_positions(levels: list[Any]) -> list[int]:
-    try:
-        return sorted(range(len(levels)), key=levels.__getitem__)
-    except TypeError:  # levels of several types have no order of their own
-        return sorted(range(len(levels)), key=lambda i: (type(levels[i]).__name__, str(levels[i])))
-
-
-def lookup(column: pd.Series, levels: tuple[Hashable, ...]) -> NDArray[np.int64]:
-    """Return the position of every value in ``levels``: -1 for missing, -2 for a value that is not
-    there.
-    """
-    codes, found = factorize(column)
-    position = {level: i for i, level in enumerate(levels)}
-    table = np.array([*(position.get(level, -2) for level in found), -1], dtype=np.int64)
-    return table[codes]
-
-
-def check_discrete(column: pd.Series, n_levels: int) -> None:
-    """Refuse a column that cannot mean groups: a continuous one, or an identifier."""
-    if pd.api.types.is_float_dtype(column.dtype) and n_levels > MAX_FLOAT_LEVELS:
-        raise ValueError(
-            f"Column {column.name!r} of sensitive_features is continuous ({n_levels} distinct "
-            "numbers) and was asked for as groups. Bin it first, e.g. "
-            f"pandas.cut({column.name}, [0, 25, 45, 65, 120]), or use a method that takes "
-            "continuous attributes (SensitiveEncoder)."
-        )
-    if n_levels > max(MAX_FLOAT_LEVELS, len(column) / 2):
-        raise ValueError(
-            f"Column {column.name!r} of sensitive_features has {n_levels} levels in "
-            f"{len(column)} rows; it looks like an identifier, not like groups. "
-            "Bin it or leave it out."
-        )
+    width = column.dtype.itemsize // 4
+    if not 0 < width <= _HASHED_WIDTH:
+        return column.astype(object)
+    characters = np.ascontiguousarray(column).view(np.uint32).reshape(len(column), width)
+    multipliers = np.random.default_rng(0).integers(2**63, size=width, dtype=np.uint64) * 2 + 1
+    codes, found = pd.factorize(characters @ multipliers)
+    first = np.empty(len(found), dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    levels = column[first]
+    if not (levels[codes] == column).all():
+        return column.astype(object)
+    return pd.Categorical.from_codes(codes, pd.Index(levels.tolist(), dtype=object))

@@ -10,17 +10,18 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fairgroup.groups._frame import sensitive_frame
-from fairgroup.groups._group_encoder import GroupEncoder
+from fairgroup.groups._frame import frame_as_fitted, frame_to_fit, sensitive_frame
+from fairgroup.groups._levels import Codes, Levels, learn_levels, look_up
+from fairgroup.groups._partition import Partition, report_outside
 from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
 
 EVERYONE = "everyone"
 
 
-class MembershipEncoder(BaseEstimator):
+class MembershipEncoder(TransformerMixin, BaseEstimator):
     """Encode protected attributes as overlapping groups.
 
     Every level of every column is a group, so that a row is in several of them; intersections of
@@ -47,6 +48,8 @@ class MembershipEncoder(BaseEstimator):
 
     Attributes
     ----------
+    columns_ : tuple of str
+        Names of the columns.
     names_ : tuple of str
         One name per group, such as ``"sex=f"`` or ``"sex=f, race=a"``.
     counts_ : ndarray of shape (n_groups,)
@@ -122,20 +125,29 @@ class MembershipEncoder(BaseEstimator):
             As `GroupEncoder.fit`; and for ``fractional`` columns that are not there or not in
             [0, 1].
         """
-        frame, self._named = sensitive_frame(sensitive_features)
+        frame, named = frame_to_fit(sensitive_features)
         lost = [column for column in self.fractional if column not in frame.columns]
         if lost:
             raise ValueError(
                 f"fractional names {lost}, but the columns are {list(frame.columns)}."
             )
-        self.columns_ = tuple(frame.columns)
-        self._encoders = [
-            GroupEncoder(missing=self.missing, unseen=self.unseen).fit(frame[list(columns)])
-            for columns in self._column_sets()
+        discrete = [column for column in frame.columns if column not in self.fractional]
+        fitted = {column: learn_levels(frame[column], self.missing) for column in discrete}
+        codes = {column: codes for column, (codes, _) in fitted.items()}
+        self._levels = {column: levels for column, (_, levels) in fitted.items()}
+        self._parts = {
+            columns: Partition.learn(
+                [codes[column] for column in columns], [self._levels[c] for c in columns]
+            )
+            for columns in self._column_sets(discrete)
+        }
+        self._kept = [
+            (part.counts >= self.min_group_size) | (len(columns) == 1)
+            for columns, part in self._parts.items()
         ]
-        self._kept = [self._large_enough(encoder) for encoder in self._encoders]
+        self.columns_, self._named = tuple(frame.columns), named
         self.names_, self.left_out_ = self._names()
-        self.counts_ = self._stack(frame).sum(axis=0)
+        self.counts_ = self._stack(frame, codes).sum(axis=0)
         return self
 
     def transform(self, sensitive_features: Any) -> NDArray[np.float64]:
@@ -157,31 +169,12 @@ class MembershipEncoder(BaseEstimator):
             For a level or combination that `fit` has not seen, with ``unseen="error"``.
         """
         check_is_fitted(self)
-        frame, named = sensitive_frame(sensitive_features)
-        if not (named and self._named) and frame.shape[1] == len(self.columns_):
-            frame = frame.set_axis(list(self.columns_), axis=1)
-        lost = [column for column in self.columns_ if column not in frame.columns]
-        if lost:
-            raise ValueError(
-                f"sensitive_features lacks the columns {lost} that were there in fit."
-            )
-        return self._stack(frame)
-
-    def fit_transform(self, sensitive_features: Any, y: Any = None) -> NDArray[np.float64]:
-        """Learn the groups and return the memberships of the same rows.
-
-        Parameters
-        ----------
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
-            Protected attributes.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        memberships : ndarray of shape (n_samples, n_groups)
-        """
-        return self.fit(sensitive_features).transform(sensitive_features)
+        frame = frame_as_fitted(sensitive_features, self.columns_, named=self._named)
+        codes = {
+            column: look_up(frame[column], levels, self.missing)
+            for column, levels in self._levels.items()
+        }
+        return self._stack(frame, codes)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the groups.
@@ -198,38 +191,44 @@ class MembershipEncoder(BaseEstimator):
         check_is_fitted(self)
         return np.array(self.names_, dtype=object)
 
-    def _column_sets(self) -> list[tuple[str, ...]]:
-        discrete = [column for column in self.columns_ if column not in self.fractional]
-        most = len(discrete) if self.max_arity is None else min(self.max_arity, len(discrete))
-        arities = range(1, (most if self.intersections else min(most, 1)) + 1)
+    def _column_sets(self, discrete: list[str]) -> list[tuple[str, ...]]:
+        most = 1
+        if self.intersections:
+            most = len(discrete) if self.max_arity is None else self.max_arity
+        arities = range(1, min(most, len(discrete)) + 1)
         return [columns for arity in arities for columns in combinations(discrete, arity)]
-
-    def _large_enough(self, encoder: GroupEncoder) -> NDArray[np.bool_]:
-        if len(encoder.columns_) == 1:
-            return np.ones(len(encoder.labels_), dtype=bool)
-        return encoder.counts_ >= self.min_group_size
 
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         named = [
-            (", ".join(f"{c}={v}" for c, v in zip(encoder.columns_, label, strict=True)), kept)
-            for encoder, keep in zip(self._encoders, self._kept, strict=True)
-            for label, kept in zip(encoder.labels_, keep, strict=True)
+            (_name(columns, label), kept)
+            for (columns, part), keep in zip(self._parts.items(), self._kept, strict=True)
+            for label, kept in zip(part.labels, keep, strict=True)
         ]
         first = (EVERYONE,) if self.everyone else ()
         groups = tuple(name for name, kept in named if kept)
         left_out = tuple(name for name, kept in named if not kept)
         return (*first, *groups, *map(str, self.fractional)), left_out
 
-    def _stack(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def _stack(self, frame: pd.DataFrame, codes: dict[str, Codes]) -> NDArray[np.float64]:
+        assigned = [
+            part.assign([codes[column] for column in columns])
+            for columns, part in self._parts.items()
+        ]
+        report_outside(frame, assigned, unseen=self.unseen)
         blocks = [np.ones((len(frame), 1))] if self.everyone else []
-        for encoder, kept in zip(self._encoders, self._kept, strict=True):
-            groups = encoder.transform(frame[list(encoder.columns_)])
-            blocks.append(groups.membership()[:, kept])
+        blocks += [
+            (groups[:, None] == np.flatnonzero(kept)).astype(np.float64)
+            for groups, kept in zip(assigned, self._kept, strict=True)
+        ]
         blocks += [
             check_memberships(frame[[column]], name=f"Column {column!r} of sensitive_features")[0]
             for column in self.fractional
         ]
         return np.hstack(blocks)
+
+
+def _name(columns: tuple[str, ...], label: Levels) -> str:
+    return ", ".join(f"{column}={level}" for column, level in zip(columns, label, strict=True))
 
 
 def check_memberships(

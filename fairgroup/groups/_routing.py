@@ -10,11 +10,21 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sklearn import config_context
-from sklearn.utils.metadata_routing import MetadataRouter, get_routing_for_object
+from sklearn.utils.metadata_routing import (
+    MetadataRequest,
+    MetadataRouter,
+    get_routing_for_object,
+)
 
 from fairgroup.utils._sklearn import request_metadata
 
-__all__ = ["PREDICTORS", "call_with_groups", "request_groups", "takes_groups"]
+__all__ = [
+    "PREDICTORS",
+    "call_with_groups",
+    "request_everywhere",
+    "request_groups",
+    "takes_groups",
+]
 
 PREDICTORS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score")
 _PARAM = "sensitive_features"
@@ -28,18 +38,23 @@ def request_groups(estimator: Any) -> None:
     estimator : estimator
         Changed in place; hand in a clone.
     """
+    request_everywhere(estimator, _PARAM)
+
+
+def request_everywhere(estimator: Any, param: str) -> None:
+    """Make every part whose methods name ``param`` request it, unless its user has decided."""
     nested = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
     for part in (estimator, *nested):
         if hasattr(part, "fit") and not isinstance(part, type):
             methods = ("fit", "partial_fit", *PREDICTORS)
             # fairlearn's reductions hand ``**kwargs`` of fit on to their constraint's load_data.
-            loads = hasattr(getattr(part, "constraints", None), "load_data")
-            request_metadata(part, _PARAM, methods, also=("fit",) if loads else ())
+            loads = param == _PARAM and hasattr(getattr(part, "constraints", None), "load_data")
+            request_metadata(part, param, methods, also=("fit",) if loads else ())
 
 
 def takes_groups(estimator: Any, method: str) -> bool:
     """Return whether ``sensitive_features`` is used when the method is called."""
-    routing = get_routing_for_object(estimator)
+    routing = _routing(estimator)
     return hasattr(estimator, method) and _PARAM in routing.consumes(method, [_PARAM])
 
 
@@ -53,14 +68,22 @@ def call_with_groups(
 ) -> Any:
     """Call a method, with the groups where it takes them.
 
-    Metadata routing is switched on for estimators that have parts (a Pipeline, a search), because
-    only routing reaches the part that wants the groups.
+    Metadata routing is then switched on for estimators that have parts (a Pipeline, a search),
+    because only routing reaches the part that wants the groups.
     """
     params = dict(params or {})
+    context: AbstractContextManager[Any] = nullcontext()
     if takes_groups(estimator, method):
         params[_PARAM] = sensitive_features
-    context: AbstractContextManager[Any] = nullcontext()
-    if isinstance(get_routing_for_object(estimator), MetadataRouter):
-        context = config_context(enable_metadata_routing=True)
+        if isinstance(_routing(estimator), MetadataRouter):
+            context = config_context(enable_metadata_routing=True)
     with context:
         return getattr(estimator, method)(X, *targets, **params)
+
+
+def _routing(estimator: Any) -> MetadataRequest | MetadataRouter:
+    """Return the estimator's routing; that of nothing where scikit-learn has not built it."""
+    try:
+        return get_routing_for_object(estimator)
+    except NotImplementedError:
+        return MetadataRequest(owner=estimator)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
@@ -26,8 +27,14 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.exceptions import FairnessWarning
-from fairgroup.groups._routing import PREDICTORS, call_with_groups, request_groups, takes_groups
-from fairgroup.utils._sklearn import HasMethods, fit_context, routing_enabled
+from fairgroup.groups._routing import (
+    PREDICTORS,
+    call_with_groups,
+    request_everywhere,
+    request_groups,
+    takes_groups,
+)
+from fairgroup.utils._sklearn import HasMethods, fit_context, hide_metadata, routing_enabled
 
 _PARAM = "sensitive_features"
 
@@ -61,7 +68,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     estimator_ : estimator
         The fitted inner estimator.
     classes_ : ndarray
-        Class labels, where the inner estimator has them.
+        Class labels, where the inner estimator is a classifier.
     n_features_in_ : int
         Number of columns of X, protected ones included.
     feature_names_in_ : ndarray of str
@@ -84,9 +91,10 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
 
     _parameter_constraints = {  # noqa: RUF012
         "estimator": [HasMethods(["fit"])],
-        "columns": [str, "array-like", int],
+        "columns": [str, "array-like", Integral],
         "drop": ["boolean"],
     }
+    estimator_: Any
 
     def __init__(
         self, estimator: Any, columns: str | int | Sequence[str | int], *, drop: bool = False
@@ -229,12 +237,12 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         score : float
         """
         check_is_fitted(self)
-        inner = self.estimator_
-        if hasattr(inner, "score") and takes_groups(inner, "predict") == takes_groups(
-            inner, "score"
-        ):
+        needs_groups, takes_them = (
+            takes_groups(self.estimator_, method) for method in ("predict", "score")
+        )
+        if hasattr(self.estimator_, "score") and needs_groups == takes_them:
             return self._call("score", X, params, y)
-        regression = is_regressor(inner) or type_of_target(y) == "continuous"
+        regression = is_regressor(self) or type_of_target(y) == "continuous"
         metric = r2_score if regression else accuracy_score
         return float(metric(y, self.predict(X), **params))
 
@@ -255,6 +263,8 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     def get_metadata_routing(self) -> MetadataRouter:
         """Route other metadata, such as ``sample_weight``, to the inner estimator.
 
+        ``sensitive_features`` is not among them, so that a search can hand them to a scorer.
+
         Returns
         -------
         routing : MetadataRouter
@@ -262,12 +272,15 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         mapping = MethodMapping()
         for method in ("fit", "partial_fit", *PREDICTORS):
             mapping.add(caller=method, callee=method)
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        router = MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        hide_metadata(router, _PARAM)
+        return router
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Class labels of the inner estimator."""
-        return self.estimator_.classes_
+        inner = self.estimator_
+        return inner.classes_ if hasattr(inner, "classes_") else self._labels
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_")
@@ -275,11 +288,13 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self.estimator)
+        tags.target_tags = inner.target_tags
+        tags.input_tags = inner.input_tags
+        if inner.estimator_type is None:  # fairlearn's do not say what they are; their base does
+            inner = get_tags(getattr(self.estimator, "estimator", None) or self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
-        tags.target_tags = inner.target_tags
-        tags.input_tags = inner.input_tags
         return tags
 
     def _reset(self) -> None:
@@ -288,27 +303,38 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     def _fit(self, method: str, X: Any, y: Any, params: dict[str, Any]) -> Self:
         first = not hasattr(self, "estimator_")
         validate_data(self, X, reset=first, skip_check_array=True)
-        inner = clone(self.estimator) if first else self.estimator_
+        inner: Any = clone(self.estimator) if first else self.estimator_
         if first:
             request_groups(inner)
-            if not (self.drop or any(takes_groups(inner, name) for name in (method, *PREDICTORS))):
-                warnings.warn(
-                    f"{type(inner).__name__} takes no sensitive_features in any method: "
-                    "nothing is done for fairness.",
-                    FairnessWarning,
-                    stacklevel=3,
-                )
-        call_with_groups(inner, method, *self._split(X), y, params=self._routed(method, params))
+            self._warn_if_unused(inner, method)
+        call_with_groups(
+            inner, method, *self._split(X), y, params=self._routed(inner, method, params)
+        )
+        if first and is_classifier(self) and not hasattr(inner, "classes_"):
+            self._labels = np.unique(params.get("classes", y))
         self.estimator_ = inner
         return self
+
+    def _warn_if_unused(self, inner: Any, method: str) -> None:
+        used = any(takes_groups(inner, name) for name in (method, *PREDICTORS))
+        if not (self.drop or used):
+            warnings.warn(
+                f"{type(inner).__name__} takes no sensitive_features in any method: "
+                "nothing is done for fairness.",
+                FairnessWarning,
+                stacklevel=5,
+            )
 
     def _call(self, method: str, X: Any, params: dict[str, Any], *targets: Any) -> Any:
         check_is_fitted(self)
         validate_data(self, X, reset=False, skip_check_array=True)
-        params = self._routed(method, params)
+        params = self._routed(self.estimator_, method, params)
         return call_with_groups(self.estimator_, method, *self._split(X), *targets, params=params)
 
-    def _routed(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _routed(self, inner: Any, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what the inner method gets; without routing, every part that names a parameter
+        gets it.
+        """
         if _PARAM in params:
             raise TypeError(
                 f"SensitiveColumns takes the groups from X (columns={self.columns!r}); "
@@ -316,6 +342,8 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
             )
         if params and routing_enabled():
             return dict(process_routing(self, method, **params)["estimator"][method])
+        for param in params:
+            request_everywhere(inner, param)
         return params
 
     def _split(self, X: Any) -> tuple[Any, Any]:
@@ -335,9 +363,8 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         array = X if hasattr(X, "shape") else np.asarray(X)
         if array.ndim != 2:
             raise ValueError(
-                f"X must be two-dimensional, with the protected columns {self.columns!r} among its "
-                "columns; got an array of shape "
-                f"{array.shape}. Reshape your data."
+                f"X must be two-dimensional, with the protected columns {self.columns!r} among "
+                f"its columns; got an array of shape {array.shape}. Reshape your data."
             )
         at = self._keys(array.shape[1])
         if not all(map(_is_position, at)):

@@ -1,14 +1,14 @@
 """Protected attributes -> typed numeric blocks, for measures that need distances between people.
 
-Kinds and scales follow the encoding table of Huang and Liu's distance-covariance regularisation:
-0/1 for a binary attribute, full one-hot for a categorical one, min-max codes for an ordered one,
-min-max for a number.
+Kinds and scales suit the distance-covariance regularisation of Lee, Antonio, Avanzi, Marchi and
+Zhou (2025): 0/1 for a binary attribute and full one-hot for a categorical one, as in their motor
+insurance application; min-max codes for an ordered one and min-max for a number.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,7 +20,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.exceptions import FairgroupWarning, UnseenGroupError
 from fairgroup.groups._distance_variance import distance_variance, distance_variance_one_hot
-from fairgroup.groups._frame import MISSING, factorize, lookup, sensitive_frame
+from fairgroup.groups._frame import frame_as_fitted, frame_to_fit
+from fairgroup.groups._levels import (
+    ABSENT,
+    MISSING,
+    UNSEEN,
+    Codes,
+    Levels,
+    check_discrete,
+    factorize,
+    look_up,
+)
 from fairgroup.utils._sklearn import StrOptions, fit_context
 
 MAX_ORDINAL_LEVELS = 10
@@ -34,7 +44,7 @@ class SensitiveBlock:
     name: str
     kind: str
     columns: slice
-    levels: tuple[Hashable, ...]
+    levels: Levels
     offset: float
     factor: float
 
@@ -54,7 +64,8 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         How each column is read; columns that a mapping leaves out are read as with "auto": text,
         booleans and categories are binary or categorical (ordered categories ordinal), numbers
         with two values are binary, with up to 10 values ordinal (with a warning that says so,
-        since they may be codes of categories), with more continuous.
+        since they may be codes of categories), with more continuous. "ordinal" needs numbers or
+        ordered categories, because text has no order.
     scale : {"paper", "unit", "dvar", "none"}, default="paper"
         "paper": binary 0/1, categorical one-hot (two people of different levels are sqrt(2)
         apart), ordinal and continuous min-max scaled to [0, 1] with the range seen in `fit`.
@@ -64,8 +75,8 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
     weights : mapping of column to float, or None, default=None
         Factors of the blocks, at least 0; 1 where a column is not named.
     missing : {"error", "group"}, default="error"
-        "group": missing values of a binary or categorical column form a level of their own. A
-        missing number is always an error.
+        "group": missing values of a binary or categorical column form a level of their own. In
+        an ordinal or continuous column they are always an error.
 
     Attributes
     ----------
@@ -77,7 +88,7 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
     n_blocks_ : int
         Number of attributes.
     cells_ : ndarray of shape (n_cells, n_columns_out)
-        The distinct encoded rows seen in `fit`.
+        The distinct encoded rows seen in `fit`, in lexicographic order.
 
     See Also
     --------
@@ -85,8 +96,9 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
 
     References
     ----------
-    Huang, F. and Liu, S. (2024), regularisation by joint and concatenated distance covariance,
-    section on the encoding of protected attributes.
+    Lee, H. M., Antonio, K., Avanzi, B., Marchi, L. and Zhou, R. (2025). Machine Learning with
+    Multitype Protected Attributes: Intersectional Fairness through Regularisation.
+    arXiv:2509.08163.
 
     Examples
     --------
@@ -146,20 +158,21 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         Warns
         -----
         FairgroupWarning
-            When a column of few numbers is read as ordinal without being told.
+            When a column of few numbers is read as ordinal without being told, or a column holds
+            one value only.
         """
-        frame, self._named = sensitive_frame(sensitive_features)
-        if not len(frame):
-            raise ValueError("sensitive_features has no rows; at least one is needed.")
-        self.columns_ = tuple(frame.columns)
-        self._check_names()
+        frame, named = frame_to_fit(sensitive_features)
+        self._check_arguments(tuple(frame.columns))
         blocks: list[SensitiveBlock] = []
         for column in frame:
             start = blocks[-1].columns.stop if blocks else 0
             blocks.append(self._fit_block(frame[column], start))
+        self.columns_, self._named = tuple(frame.columns), named
         self.blocks_ = tuple(blocks)
         self.n_blocks_ = len(blocks)
-        self.cells_ = np.unique(self._encode(frame), axis=0)
+        encoded = self._encode(frame)
+        cells = encoded[_distinct_rows(encoded)[1]]
+        self.cells_ = cells[np.lexsort(cells.T[::-1])]
         return self
 
     def transform(self, sensitive_features: Any) -> NDArray[np.float64]:
@@ -179,17 +192,11 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         ------
         UnseenGroupError
             For a level that `fit` has not seen.
+        ValueError
+            For other columns than in `fit`, and missing or infinite values.
         """
         check_is_fitted(self)
-        frame, named = sensitive_frame(sensitive_features)
-        if not (named and self._named) and frame.shape[1] == len(self.columns_):
-            frame = frame.set_axis(list(self.columns_), axis=1)
-        lost = [column for column in self.columns_ if column not in frame.columns]
-        if lost:
-            raise ValueError(
-                f"sensitive_features lacks the columns {lost} that were there in fit."
-            )
-        return self._encode(frame)
+        return self._encode(frame_as_fitted(sensitive_features, self.columns_, named=self._named))
 
     def cell_of(self, sensitive_features: Any) -> NDArray[np.int64]:
         """Return for each row its position in ``cells_``.
@@ -208,18 +215,17 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         UnseenGroupError
             For a combination of values that `fit` has not seen.
         """
-        encoded = self.transform(sensitive_features)
-        both = np.vstack([self.cells_, encoded])
-        _, cell = np.unique(both, axis=0, return_inverse=True)
-        position = np.full(cell.max() + 1, -1)
-        position[cell[: len(self.cells_)]] = np.arange(len(self.cells_))
-        found = position[cell[len(self.cells_) :]]
-        if found.min(initial=0) < 0:
-            row = int(np.argmax(found < 0))
+        check_is_fitted(self)
+        frame = frame_as_fitted(sensitive_features, self.columns_, named=self._named)
+        cell, first = _distinct_rows(np.vstack([self.cells_, self._encode(frame)]))
+        position = cell[len(self.cells_) :]
+        known = first[position] < len(self.cells_)
+        if not known.all():
             raise UnseenGroupError(
-                f"Row {row} has a combination of protected attributes that was not there in fit."
+                f"Row {int(np.argmin(known))} has a combination of protected attributes that was "
+                "not there in fit."
             )
-        return found
+        return position
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the encoded columns.
@@ -241,34 +247,29 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         ]
         return np.array(names, dtype=object)
 
-    def _check_names(self) -> None:
+    def _check_arguments(self, columns: tuple[str, ...]) -> None:
         kinds = {} if isinstance(self.kinds, str) else self.kinds
         for argument, named in (("kinds", kinds), ("weights", self.weights or {})):
-            lost = [column for column in named if column not in self.columns_]
+            lost = [column for column in named if column not in columns]
             if lost:
-                raise ValueError(
-                    f"{argument} names {lost}, but the columns are {list(self.columns_)}."
-                )
+                raise ValueError(f"{argument} names {lost}, but the columns are {list(columns)}.")
         wrong = {column: kind for column, kind in kinds.items() if kind not in KINDS}
         if wrong:
             raise ValueError(f"kinds must be among {KINDS}; got {wrong}.")
-        if any(not weight >= 0 for weight in (self.weights or {}).values()):
-            raise ValueError(f"weights must be at least 0; got {dict(self.weights or {})}.")
+        if any(not 0 <= weight < np.inf for weight in (self.weights or {}).values()):
+            raise ValueError(
+                f"weights must be finite and at least 0; got {dict(self.weights or {})}."
+            )
 
     def _fit_block(self, column: pd.Series, start: int) -> SensitiveBlock:
         codes, levels = factorize(column)
-        n_missing = int((codes < 0).sum())
         kind = self._kind(column, len(levels))
-        if n_missing and (self.missing == "error" or kind in ("ordinal", "continuous")):
-            raise ValueError(
-                f"Column {column.name!r} of sensitive_features has {n_missing} missing values. "
-                'Fill them, leave the rows out, or use missing="group" (text and categories only).'
-            )
-        if n_missing:
-            codes, levels = np.where(codes < 0, len(levels), codes), (*levels, MISSING)
+        absent = codes == ABSENT
+        if absent.any():
+            self._refuse_missing(column, kind, absent)
+            codes, levels = np.where(absent, len(levels), codes), (*levels, MISSING)
             kind = "categorical" if len(levels) > 2 else kind
-        if kind == "binary" and len(levels) > 2:
-            raise ValueError(f"Column {column.name!r} is not binary: it has {len(levels)} levels.")
+        _check_kind(column, kind, levels)
         width = len(levels) if kind == "categorical" else 1
         values = codes if kind != "continuous" else _numbers(column)
         offset, factor = self._affine(kind, values)
@@ -277,6 +278,14 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         return SensitiveBlock(
             str(column.name), kind, slice(start, start + width), levels, offset, factor
         )
+
+    def _refuse_missing(self, column: pd.Series, kind: str, absent: NDArray[np.bool_]) -> None:
+        if self.missing == "error" or kind in ("ordinal", "continuous"):
+            raise ValueError(
+                f"Column {column.name!r} of sensitive_features has {int(absent.sum())} missing "
+                f"values (first in row {int(absent.argmax())}). Fill them or leave the rows out; "
+                'for binary and categorical columns there is missing="group".'
+            )
 
     def _kind(self, column: pd.Series, n_levels: int) -> str:
         if not isinstance(self.kinds, str) and column.name in self.kinds:
@@ -332,10 +341,12 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
                 encoded[:, block.columns.start] = (codes - block.offset) * block.factor
         return encoded
 
-    def _codes(self, column: pd.Series, block: SensitiveBlock) -> NDArray[np.int64]:
-        codes = lookup(column, block.levels)
-        if MISSING in block.levels:
-            codes[codes == -1] = block.levels.index(MISSING)
+    def _codes(self, column: pd.Series, block: SensitiveBlock) -> Codes:
+        codes = look_up(column, block.levels, "ignore")
+        absent = codes == ABSENT
+        if absent.any():
+            self._refuse_missing(column, block.kind, absent)
+            codes[absent] = block.levels.index(MISSING) if MISSING in block.levels else UNSEEN
         if codes.min(initial=0) < 0:
             row = int(np.argmax(codes < 0))
             raise UnseenGroupError(
@@ -343,6 +354,38 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
                 f"{row}, which was not there in fit; known levels: {list(block.levels)}."
             )
         return codes
+
+
+def _check_kind(column: pd.Series, kind: str, levels: Levels) -> None:
+    if len(levels) == 1:
+        warnings.warn(
+            f"Column {column.name!r} of sensitive_features holds one value only: "
+            "it says nothing about anybody.",
+            FairgroupWarning,
+            stacklevel=5,
+        )
+    if kind == "binary" and len(levels) > 2:
+        raise ValueError(f"Column {column.name!r} is not binary: it has {len(levels)} levels.")
+    if kind == "categorical":
+        check_discrete(column, len(levels))
+    is_category = isinstance(column.dtype, pd.CategoricalDtype)
+    ordered = column.cat.ordered if is_category else pd.api.types.is_numeric_dtype(column.dtype)
+    if kind == "ordinal" and not ordered:
+        raise ValueError(
+            f"Column {column.name!r} cannot be ordinal: its values {list(levels)[:5]} have no "
+            "declared order. Make it pandas.Categorical(values, categories=[...], ordered=True)."
+        )
+
+
+def _distinct_rows(matrix: NDArray[np.float64]) -> tuple[Codes, NDArray[np.intp]]:
+    """Number equal rows alike, in order of appearance; return also where each is first."""
+    codes = np.zeros(len(matrix), dtype=np.int64)
+    for column in matrix.T:
+        values, found = pd.factorize(column)
+        codes = pd.factorize(codes * len(found) + values)[0]
+    first = np.empty(codes.max(initial=-1) + 1, dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return codes, first
 
 
 def _numbers(column: pd.Series) -> NDArray[np.float64]:

@@ -16,7 +16,11 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
+from sklearn.utils.metadata_routing import (
+    MetadataRequest,
+    MetadataRouter,
+    get_routing_for_object,
+)
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -58,6 +62,17 @@ def request_metadata(
             estimator._metadata_request = requests
 
 
+def hide_metadata(routing: MetadataRequest | MetadataRouter, param: str) -> None:
+    """Take every request for ``param`` out of a routing, which must be a copy."""
+    if isinstance(routing, MetadataRouter):
+        for _, part in routing:
+            hide_metadata(part.router, param)
+        return
+    for of_method in vars(routing).values():
+        if hasattr(of_method, "requests"):
+            of_method.requests.pop(param, None)
+
+
 def _names(method: Any, param: str) -> bool:
     return callable(method) and param in inspect.signature(method).parameters
 
@@ -71,6 +86,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "fit_context",
+    "hide_metadata",
     "request_metadata",
     "routing_enabled",
     "validate_params",
