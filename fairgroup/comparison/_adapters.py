@@ -66,7 +66,7 @@ class _BinaryAdapter(GroupConsumer, ClassifierMixin, BaseEstimator):
 
 
 class GroupThresholds(_BinaryAdapter):
-    """fairlearn's ThresholdOptimizer: one threshold per group on a fitted score (Hardt et al. 2016).
+    """fairlearn's ThresholdOptimizer: one threshold per group on a score (Hardt et al. 2016).
 
     Parameters
     ----------
@@ -134,10 +134,11 @@ class ReductionClassifier(_BinaryAdapter):
         Refitted with changing weights.
     constraint : {"demographic_parity", "equal_opportunity", "equalized_odds"}
         What is made equal.
-    tolerance : float or None
-        Slack of the constraint; runs ExponentiatedGradient.
+    tolerance : float
+        Largest difference of a group's rate to the overall rate.
     constraint_weight : float or None
-        Weight of the constraint in the choice among the grid's models; runs GridSearch.
+        Weight of the constraint in the choice among the grid's models; runs GridSearch, None runs
+        ExponentiatedGradient.
     grid_size, grid_limit : int, float
         Number of models that GridSearch fits, and the largest multiplier among them.
     group_encoder : GroupEncoder or None
@@ -151,7 +152,7 @@ class ReductionClassifier(_BinaryAdapter):
         estimator: Any,
         *,
         constraint: str = "demographic_parity",
-        tolerance: float | None = None,
+        tolerance: float = 0.01,
         constraint_weight: float | None = None,
         grid_size: int = 20,
         grid_limit: float = 2.0,
@@ -170,10 +171,9 @@ class ReductionClassifier(_BinaryAdapter):
     def fit(self, X: Any, y: Any, *, sensitive_features: Any = None) -> Self:
         labels, groups = self._encode(y, sensitive_features)
         _check_all_grouped(groups, self)
-        moment = _MOMENTS[self.constraint]()
+        moment = _MOMENTS[self.constraint](difference_bound=self.tolerance)
         if self.constraint_weight is None:
-            eps = 0.01 if self.tolerance is None else self.tolerance
-            self.reduction_ = ExponentiatedGradient(clone(self.estimator), moment, eps=eps)
+            self.reduction_ = ExponentiatedGradient(clone(self.estimator), moment)
         else:
             self.reduction_ = GridSearch(
                 clone(self.estimator),

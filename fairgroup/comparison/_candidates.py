@@ -16,7 +16,7 @@ __all__ = ["Candidate", "make_candidates"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the table: an estimator that is not fitted, under its method's and setting's name."""
+    """One row of the table: an estimator, not fitted, under its method's and setting's name."""
 
     method: str
     setting: str

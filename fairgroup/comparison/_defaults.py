@@ -123,7 +123,7 @@ METHODS: tuple[Method, ...] = (
         "threshold optimizer",
         (BINARY,),
         _threshold_optimizer,
-        {"tolerance": [None, 0.03, 0.06, 0.1]},
+        {"tolerance": [None, 0.03, 0.06, 0.1, 0.2]},
     ),
     Method(
         "exponentiated gradient",

@@ -1,4 +1,4 @@
-"""One threshold per group on given scores: fairlearn's ThresholdOptimizer, nobody decided silently.
+"""One threshold per group on given scores: fairlearn's ThresholdOptimizer, with a safety net.
 
 fairlearn gives every member of a group that it has not seen the negative decision, and refuses
 groups with a single label. Here such rows keep the unmitigated decision, with a warning.
@@ -81,7 +81,7 @@ class ScoreThresholds:
         return decisions
 
     def _servable(self, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-        return np.asarray((codes >= 0) & self._served[codes])
+        return np.asarray(self._served[codes] & (codes >= 0))
 
     def _groups_with_both_labels(
         self, labels: NDArray[np.int64], groups: GroupCodes
@@ -89,7 +89,7 @@ class ScoreThresholds:
         known = groups.codes >= 0
         table = np.zeros((groups.n_groups, 2), dtype=np.int64)
         np.add.at(table, (groups.codes[known], labels[known]), 1)
-        served = (table > 0).all(axis=1)
+        served = np.asarray((table > 0).all(axis=1))
         if not served.all():
             names = [name for name, ok in zip(groups.names, served, strict=True) if not ok]
             warnings.warn(
