@@ -98,6 +98,7 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
     Attributes
     ----------
     group_names_ : list of str
+        In the order in which groups appear.
     regret_, abs_regret_ : ndarray of shape (n_groups,)
         R and C, losses in [0, 1].
     regret_bound_ : ndarray of shape (n_groups,)
@@ -144,7 +145,7 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
     >>> bool(np.abs(played - y)[250:].max() < 0.2)
     True
     >>> model.group_names_
-    ['everyone', 'sensitive_feature_0=f', 'sensitive_feature_0=m']
+    ['everyone', 'sensitive_feature_0=m', 'sensitive_feature_0=f']
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -84,9 +84,9 @@ def groupwise_regret(
     >>> y, sex = np.array([1.0, 2.0, -1.0, -3.0]), np.array(["f", "f", "m", "m"])
     >>> groupwise_regret(y, np.zeros(4), sensitive_features=sex, X=X)["regret"].round(3)
     group
-    everyone                 1.667
-    sensitive_feature_0=f    5.000
-    sensitive_feature_0=m   10.000
+    everyone                  1.667
+    sensitive_feature_0=f     5.000
+    sensitive_feature_0=m    10.000
     Name: regret, dtype: float64
     """
     truth = column_or_1d(np.asarray(y_true, dtype=np.float64))
