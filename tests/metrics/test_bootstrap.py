@@ -1,4 +1,4 @@
-"""The bootstrap: exact for counts, equal in law to row resampling for sums, with intervals that cover."""
+"""The bootstrap: exact for counts, row resampling in law for sums, intervals that cover."""
 
 import numpy as np
 import pandas as pd
@@ -212,7 +212,7 @@ def test_intervals_with_control_features_have_one_row_per_level():
 
 @pytest.mark.slow
 def test_coverage_of_rates_and_differences():
-    """Nominal 95 %: rates near it, simultaneous differences at least it, percentile ones fail at equality."""
+    """Nominal 95 %: rates near it, simultaneous gaps at least it, percentile gaps fail."""
     rng = np.random.default_rng(11)
     n_tables = 500
     hits = {"rate": 0, "equal": 0, "unequal": 0, "equal percentile": 0, "odds": 0}

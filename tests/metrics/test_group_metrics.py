@@ -445,13 +445,12 @@ def test_bad_input(change, error, message):
 
 
 def test_continuous_attribute_is_an_error_that_says_how_to_bin(people):
-    frame, _, y, p, _, score = people
+    _, _, y, p, _, score = people
     with pytest.raises(ValueError, match=r"pandas\.cut"):
         group_metrics(y, p, sensitive_features=score)
 
 
-def test_continuous_labels_are_not_counted(people):
-    frame, _, _, _, _, score = people
+def test_continuous_labels_are_not_counted():
     with pytest.raises(ValueError, match="regression metrics"):
         group_metrics(
             np.arange(20_000.0) / 7,
@@ -469,4 +468,4 @@ def test_wrong_method_attribute_and_missing_draws(people):
     with pytest.raises(ValueError, match="expected one of"):
         result.ratio(attribute="age")
     with pytest.raises(AttributeError, match="n_bootstrap"):
-        result.intervals  # noqa: B018
+        result.intervals
