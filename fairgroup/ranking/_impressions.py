@@ -66,7 +66,7 @@ def _level_codes(column: pd.Series, levels: tuple[Hashable, ...]) -> Ints:
         )
     codes = pd.Index(levels).get_indexer(pd.Index(column)).astype(np.int64)
     if (codes < 0).any():
-        bad = column.iloc[int(np.argmax(codes < 0))]
+        bad = column.tolist()[int(np.argmax(codes < 0))]
         raise UnseenGroupError(f"{column.name!r} has level {bad!r}; known levels are {levels}.")
     return codes
 
