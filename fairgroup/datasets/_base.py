@@ -1,6 +1,4 @@
-"""What all loaders share: reading checked files, naming things, and the Bunch that they
-return.
-"""
+"""What all loaders share: reading checked files, naming things, and making the Bunch."""
 
 from __future__ import annotations
 
@@ -12,7 +10,8 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from fairgroup.datasets._cache import locate
-from fairgroup.datasets._registry import DataSet, describe
+from fairgroup.datasets._registry import describe
+from fairgroup.datasets._sheets import render
 
 __all__ = [
     "PathLike",
@@ -23,7 +22,6 @@ __all__ = [
     "finish",
     "ordered",
     "read_files",
-    "render",
     "text_to_category",
     "translate",
 ]
@@ -147,9 +145,7 @@ def _as_text(column: pd.Series) -> pd.Series:
 
 
 def translate(column: pd.Series, names: Mapping[Any, str], *, ordered: bool = False) -> pd.Series:
-    """Replace codes by names; a code without a name is an error, a missing value stays
-    missing.
-    """
+    """Replace codes by names; missing values stay missing, other codes are an error."""
     unknown = set(column.dropna()) - set(names)
     if unknown:
         raise ValueError(f"The column {column.name!r} has unexpected codes: {sorted(unknown)}.")
@@ -239,33 +235,3 @@ def finish(
         citation=facts.citation,
         warnings=[*facts.warnings, *warnings],
     )
-
-
-def render(facts: DataSet) -> str:
-    """Data sheet of a data set as Markdown text."""
-    rows = [
-        ("Task", facts.task),
-        ("Rows (default options)", f"{facts.rows:,}"),
-        ("Target", facts.target),
-        ("Positive", facts.positive),
-        ("Protected", ", ".join(facts.protected)),
-        ("Exposure", facts.exposure),
-        ("Licence", facts.licence),
-        ("Source", facts.source),
-        ("Citation", facts.citation),
-    ]
-    blocks = [f"# {facts.title}", facts.summary.strip()]
-    blocks.append("\n".join(f"- **{key}**: {value}" for key, value in rows if value))
-    if facts.options:
-        blocks += ["## Options of the loader", "\n".join(f"- {line}" for line in facts.options)]
-    blocks += ["## Known problems", "\n".join(f"- {line}" for line in facts.warnings)]
-    if facts.steps:
-        blocks += ["## How to get the files", facts.steps.strip()]
-    if facts.files:
-        lines = [f"- `{f.name}`: {f.rows:,} x {f.columns}, {_origin(f.url)}" for f in facts.files]
-        blocks += ["## Files", "\n".join(lines)]
-    return "\n\n".join(blocks) + "\n"
-
-
-def _origin(url: str | None) -> str:
-    return "no direct download" if url is None else f"from <{url}>"

@@ -36,8 +36,7 @@ _ARCHIVE_DEPTH = 4  # gzip in a tar in a zip in a zip is the deepest seen
 
 
 def data_folder(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Folder of the data files: the argument, else ``FAIRGROUP_DATA_HOME``, else the user's
-    cache.
+    """Folder of the data files: the argument, a variable of the environment, or the cache.
 
     Parameters
     ----------
@@ -67,9 +66,7 @@ def _user_cache() -> Path:
 
 
 def is_available(dataset: DataSet, data_home: str | os.PathLike[str] | None = None) -> bool:
-    """Whether every file that the loader reads by default lies in the folder (checksums are not
-    looked at).
-    """
+    """Whether every file that the loader reads by default lies in the folder, right or wrong."""
     folder = data_folder(data_home) / dataset.id
     return all(_existing(folder, file) is not None for file in dataset.files if file.default)
 
@@ -103,6 +100,8 @@ def locate(
         When a file is missing and is not to be, or cannot be, downloaded.
     ConnectionError
         When the download fails.
+    OSError
+        When the folder cannot be written to.
     ValueError
         When a file has another checksum than the table says.
     """
@@ -171,6 +170,7 @@ def table_fingerprint(frame: pd.DataFrame) -> str:
 
 def _download(dataset: DataSet, file: DataFile, folder: Path, scratch: Path) -> Path:
     pooch = require("pooch", extra="data")
+    requests = require("requests", extra="data")
     name = file.name.removesuffix(".gz")
     url = str(file.url) if _MIRROR is None else _MIRROR + urlsplit(str(file.url)).path
     cache = pooch.create(
@@ -182,20 +182,19 @@ def _download(dataset: DataSet, file: DataFile, folder: Path, scratch: Path) -> 
     )
     try:
         return Path(cache.fetch(name, downloader=_unpacking_downloader(pooch, file, scratch)))
-    except PermissionError as error:
-        raise PermissionError(
-            f"{folder} cannot be written to, so {name} cannot be downloaded into it. "
-            "Give another data_home."
-        ) from error
     except ValueError as error:
         raise ValueError(
             f"What {url} sent does not contain {name} with sha256 {file.sha256}. "
             + _missing_message(dataset, file, folder)
         ) from error
-    except OSError as error:
+    except requests.RequestException as error:
         raise ConnectionError(
             f"{url} could not be downloaded ({type(error).__name__}). "
             + _missing_message(dataset, file, folder)
+        ) from error
+    except OSError as error:
+        raise OSError(
+            f"{name} cannot be stored in {folder} ({error}). Give another data_home."
         ) from error
 
 

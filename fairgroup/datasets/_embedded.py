@@ -70,8 +70,7 @@ def load_lending(
 
 
 def load_diabetes_progression(*, drop_sensitive: bool = False, as_frame: bool = True) -> Bunch:
-    """Load scikit-learn's embedded diabetes data: how far has the disease progressed after one
-    year?
+    """Load scikit-learn's embedded diabetes data: how far has the disease come in a year?
 
     442 patients, ten measurements in their own units, a continuous target. Protected: sex and age
     (in years).

@@ -151,7 +151,7 @@ def fetch_communities_crime(
 
     1,994 communities, 99 features. Protected: the shares of Black, white, Hispanic and
     foreign-born people, four continuous attributes; in the normalised file also `black_group`,
-    whether the scaled share of Black people exceeds 0.06.
+    whether the scaled share of Black people is at least 0.06.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def fetch_communities_crime(
         target = (target > threshold).astype("int64").where(target.notna())
     groups = None
     if subset == "normalised":
-        black = (frame["racepctblack"] > 0.06).map({False: "up to 0.06", True: "above 0.06"})
+        black = (frame["racepctblack"] >= 0.06).map({False: "below 0.06", True: "0.06 or more"})
         groups = pd.DataFrame({"black_group": black})
     return finish(
         "communities_crime",

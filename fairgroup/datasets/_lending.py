@@ -205,8 +205,7 @@ def make_lending(
     as_frame: bool = True,
     random_state: int | RandomState | None = 0,
 ) -> Bunch:
-    """Simulate loan applications with an intersectional disadvantage that no single attribute
-    shows.
+    """Simulate loan applications with a disadvantage that only the intersection shows.
 
     Women and men repay equally often, and so do the majority and the minority. Women of the
     minority repay less often than men of the minority, because their opportunities differ, and in

@@ -135,7 +135,5 @@ def describe(dataset_id: str) -> DataSet:
 
 
 def _read_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no null: ``header = "none"`` stands for a file without a header and without given
-    names.
-    """
+    """TOML has no null: ``header = "none"`` says that a file has neither header nor names."""
     return {key: None if value == "none" else value for key, value in arguments.items()}

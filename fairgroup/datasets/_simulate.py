@@ -1,6 +1,4 @@
-"""Small simulators: a gap that only the full intersection shows, and a drifting stream of
-groups.
-"""
+"""Small simulators: a gap that only the full intersection shows, and a drifting stream."""
 
 from __future__ import annotations
 
