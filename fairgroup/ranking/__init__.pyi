@@ -1,5 +1,6 @@
 from ._auctions import AuctionLog
 from ._bisg import bisg_posterior, correct_counts
+from ._display import ImpressionVarianceDisplay
 from ._noise import NoisyCounter
 from ._reranker import VarianceAwareReranker
 from ._result import SimulationResult
@@ -18,6 +19,7 @@ __all__ = [
     "AuctionLog",
     "DetConstSort",
     "DetGreedy",
+    "ImpressionVarianceDisplay",
     "NoisyCounter",
     "SimulationResult",
     "VarianceAwareReranker",
