@@ -171,7 +171,7 @@ def group_metrics(
         metrics=tuple(columns),
         n_bootstrap=n_bootstrap,
         confidence_level=confidence_level,
-        _layout=layout,
+        _layout=layout.without_rows(),
         _values=values,
         _draws=draws,
         _trials=_trials(layout, families, order),

@@ -6,7 +6,7 @@ levels. Rows are counted by base cell once; every view adds up cells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,18 @@ class Layout:
     controls: GroupCodes | None
     groups: GroupCodes
     joint: bool
+    n_ignored: int
 
     @property
     def n_controls(self) -> int:
         """Number of control levels, 1 without control features."""
         return 1 if self.controls is None else self.controls.n_groups
+
+    def without_rows(self) -> Layout:
+        """Return the same groups and views without the arrays of n rows, for keeping."""
+        none = np.empty(0, dtype=np.intp)
+        controls = None if self.controls is None else self.controls.take(none)
+        return replace(self, cells=none, groups=self.groups.take(none), controls=controls)
 
 
 def encode(data: Any, encoder: GroupEncoder | None, n_samples: int, name: str) -> GroupCodes:
@@ -101,7 +108,7 @@ def make_layout(groups: GroupCodes, controls: GroupCodes | None) -> Layout:
     }
     for key, codes in partitions.items():
         views[key] = _view(key, members[key], codes.n_groups, codes.index, n_controls)
-    return Layout(base, n_controls * n_base, views, controls, groups, joint)
+    return Layout(base, n_controls * n_base, views, controls, groups, joint, groups.n_ignored)
 
 
 def _view(

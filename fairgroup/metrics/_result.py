@@ -80,7 +80,7 @@ class GroupMetrics:
     @property
     def n_ignored(self) -> int:
         """Number of rows in no group; they count in `overall` only."""
-        return self._layout.groups.n_ignored
+        return self._layout.n_ignored
 
     @property
     def group_names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """group_metrics against fairlearn's MetricFrame, scikit-learn, and a slow reference."""
 
+import pickle
 import warnings
 
 import fairlearn.metrics as fl
@@ -395,6 +396,19 @@ def test_long_table_holds_every_value(people):
     ]
     assert row["value"].item() == result.marginals["race"].loc[("south", "b"), "accuracy"]
     assert (table.lower <= table.upper).all()
+
+
+def test_result_pickles_without_the_rows(people):
+    frame, _, y, p, *_ = people
+    rows = np.tile(np.arange(len(y)), 50)
+    result = group_metrics(
+        y[rows], p[rows], sensitive_features=frame.iloc[rows], n_bootstrap=10, random_state=0
+    )
+    stored = pickle.dumps(result)
+    assert len(stored) < 60_000
+    copy = pickle.loads(stored)
+    assert_frame_equal(copy.to_frame(), result.to_frame())
+    assert_frame_equal(copy.intervals.gaps(), result.intervals.gaps())
 
 
 def test_html_escapes_names():
