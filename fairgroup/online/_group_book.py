@@ -52,7 +52,7 @@ class GroupBook:
         """Memberships (n, G) of rows to learn from; new groups are appended to ``names``."""
         first = not self.source
         if known is not None:
-            self._declare(known, sensitive_features is not None or memberships is None)
+            self._declare(known, sensitive_features is not None)
             first = False
         blocks = self._read(n_rows, memberships, sensitive_features, learning=True)
         if blocks is None:
@@ -86,7 +86,7 @@ class GroupBook:
                 "Both memberships and sensitive_features were given; give one of them."
             )
         if memberships is None and sensitive_features is None:
-            self._without_groups(learning and n_rows > 0)
+            self._without_groups(learning, n_rows)
             return None
         self.source = "memberships" if memberships is not None else "sensitive_features"
         if memberships is not None:
@@ -96,12 +96,14 @@ class GroupBook:
             return np.empty((0, 0)), [], set()
         return self._encode(sensitive_features, n_rows)
 
-    def _without_groups(self, learning: bool) -> None:
+    def _without_groups(self, learning: bool, n_rows: int) -> None:
         if not self.always_on:
             raise ValueError(
                 "Neither memberships nor sensitive_features was given, and always_on=False: no "
                 "row is in any group. Give one of them or use always_on=True."
             )
+        if n_rows == 0:
+            return
         if learning and not self.source:
             warnings.warn(
                 "Fitted without memberships or sensitive_features: everyone is one group, and "

@@ -45,7 +45,7 @@ RIDGE, FORWARD = (
 GRADIENT, DIAGONAL = 0, 1  # first order: projected gradient step, or one step size per column
 # Columns of ``tally``, the running numbers of one learner.
 LOGDET, LARGEST, SINCE_REFRESH, ROWS = 0, 1, 2, 3
-_NEWTON_STEPS = 50
+_NEWTON_STEPS = 100
 
 
 class LinearState(NamedTuple):
@@ -80,21 +80,25 @@ def implicit_margin(margin: float, gain: float, y: float) -> float:  # pragma: n
     low, high = margin + gain * (y - 1.0), margin + gain * y
     if low == high:
         return margin
-    m = min(max(margin, low), high)
+    m, last = min(max(margin, low), high), high - low
+    step = last
     for _ in range(_NEWTON_STEPS):
         p = sigmoid(m)
-        residual = m - margin - gain * (y - p)
+        residual, slope = m - margin - gain * (y - p), 1.0 + gain * p * (1.0 - p)
         if residual > 0:
             high = m
         else:
             low = m
-        step = residual / (1.0 + gain * p * (1.0 - p))
-        new = m - step
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        if abs(new - m) <= 1e-15 * (1.0 + abs(m)):
-            return new
-        m = new
+        newton = m - residual / slope
+        # A Newton step that leaves the bracket, or does not halve the last step, is a bisection.
+        if low <= newton <= high and abs(2.0 * residual) <= abs(last * slope):
+            last, step = step, m - newton
+            m = newton
+        else:
+            last, step = step, 0.5 * (high - low)
+            m = low + step
+        if abs(step) <= 1e-15 * (1.0 + abs(m)):
+            break
     return m
 
 
