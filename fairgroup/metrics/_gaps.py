@@ -94,8 +94,18 @@ def equal_opportunity_gap(
         True labels.
     y_pred : array-like of shape (n_samples,)
         Predicted labels, or scores.
-    sensitive_features, kind, method, pos_label, encoder, sample_weight
-        As in :func:`demographic_parity_gap`.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
+        Protected attributes; the groups are the intersections that occur.
+    kind : {"auto", "labels", "mean", "ks"}, default="auto"
+        What is compared, as in :func:`demographic_parity_gap`.
+    method : {"between_groups", "to_overall"}, default="between_groups"
+        Two groups that are farthest apart, or the group farthest from all rows.
+    pos_label : object, default=None
+        The positive label, where it is not 1 or True.
+    encoder : GroupEncoder or None, default=None
+        How groups are formed.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Row weights.
 
     Returns
     -------
@@ -141,8 +151,18 @@ def equalized_odds_gap(
         True labels.
     y_pred : array-like of shape (n_samples,)
         Predicted labels, or scores.
-    sensitive_features, kind, method, pos_label, encoder, sample_weight
-        As in :func:`demographic_parity_gap`.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
+        Protected attributes; the groups are the intersections that occur.
+    kind : {"auto", "labels", "mean", "ks"}, default="auto"
+        What is compared, as in :func:`demographic_parity_gap`.
+    method : {"between_groups", "to_overall"}, default="between_groups"
+        Two groups that are farthest apart, or the group farthest from all rows.
+    pos_label : object, default=None
+        The positive label, where it is not 1 or True.
+    encoder : GroupEncoder or None, default=None
+        How groups are formed.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Row weights.
 
     Returns
     -------

@@ -37,6 +37,24 @@ class GroupIntervals:
     ----------
     result : GroupMetrics
         What was measured, with draws.
+
+    See Also
+    --------
+    group_metrics : Measures, with ``n_bootstrap``.
+
+    Examples
+    --------
+    >>> from fairgroup.metrics import group_metrics
+    >>> result = group_metrics(
+    ...     [1, 0] * 50,
+    ...     [1, 1] * 50,
+    ...     sensitive_features=["a"] * 60 + ["b"] * 40,
+    ...     metrics="accuracy",
+    ...     n_bootstrap=1000,
+    ...     random_state=0,
+    ... )
+    >>> result.intervals.overall.loc["accuracy"].round(1).tolist()
+    [0.4, 0.6]
     """
 
     def __init__(self, result: GroupMetrics) -> None:
@@ -71,8 +89,10 @@ class GroupIntervals:
 
         Parameters
         ----------
-        method, attribute
+        method : {"between_groups", "to_overall"}, default="between_groups"
             As there.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
         kind : {"simultaneous", "percentile"}, default="simultaneous"
             Which interval; see the class.
 
@@ -91,17 +111,23 @@ class GroupIntervals:
         attribute: str | None = None,
         kind: str = "simultaneous",
     ) -> pd.DataFrame:
-        """Return intervals of :meth:`GroupMetrics.ratio`; parameters as in :meth:`difference`.
+        """Return intervals of :meth:`GroupMetrics.ratio`.
+
+        The simultaneous ones work with logarithms; where a rate is 0 they are [0, 1].
 
         Parameters
         ----------
-        method, attribute, kind
-            As in :meth:`difference`. "simultaneous" works with logarithms; where a rate is 0 it is
-            [0, 1].
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            As there.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
+        kind : {"simultaneous", "percentile"}, default="simultaneous"
+            Which interval; see the class.
 
         Returns
         -------
         intervals : DataFrame
+            As for :meth:`difference`.
         """
         return self._contrast("ratio", method, attribute, kind)
 
@@ -112,16 +138,21 @@ class GroupIntervals:
         attribute: str | None = None,
         kind: str = "simultaneous",
     ) -> pd.DataFrame:
-        """Return intervals of :meth:`GroupMetrics.gaps`; parameters as in :meth:`difference`.
+        """Return intervals of :meth:`GroupMetrics.gaps`.
 
         Parameters
         ----------
-        method, attribute, kind
-            As in :meth:`difference`.
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            As there.
+        attribute : str or None, default=None
+            Compare the levels of this attribute; None compares the intersections.
+        kind : {"simultaneous", "percentile"}, default="simultaneous"
+            Which interval; see the class.
 
         Returns
         -------
         intervals : DataFrame
+            As for :meth:`difference`.
         """
         key = self._result._key(attribute, method)
         parts = self._result._gap_parts()
