@@ -1,6 +1,7 @@
 from ._acs import fetch_acs_alabama_2017
 from ._catalogue import fetch, list_datasets
 from ._census import fetch_adult, fetch_census_income_kdd, fetch_dutch_census
+from ._clients import make_client_disparity
 from ._credit import (
     fetch_bank_marketing,
     fetch_credit_default,
@@ -62,6 +63,7 @@ __all__ = [
     "list_datasets",
     "load_diabetes_progression",
     "load_lending",
+    "make_client_disparity",
     "make_gerrymandering",
     "make_group_stream",
     "make_lending",
