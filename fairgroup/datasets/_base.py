@@ -132,16 +132,16 @@ def text_to_category(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def codes_to_text(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """Numeric codes as text, so that they become categories; missing values stay missing."""
-    texts = {name: _as_text(frame[name]) for name in columns}
-    return frame.assign(**texts)
+    """Numeric codes as categories named by text, in numeric order; missing values stay missing."""
+    coded = {name: frame[name].astype("category") for name in columns}
+    return frame.assign(
+        **{name: column.cat.rename_categories(_code_name) for name, column in coded.items()}
+    )
 
 
-def _as_text(column: pd.Series) -> pd.Series:
-    def text(value: object) -> object:
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-    return column.map(text, na_action="ignore")
+def _code_name(code: object) -> str:
+    # Codes with missing values are read as floats.
+    return str(int(code)) if isinstance(code, float) and code.is_integer() else str(code)
 
 
 def translate(column: pd.Series, names: Mapping[Any, str], *, ordered: bool = False) -> pd.Series:

@@ -32,6 +32,7 @@ __all__ = ["data_folder", "is_available", "locate", "table_fingerprint"]
 
 _MIRROR: str | None = None  # tests put the address of a local server here
 _RETRIES = 3
+_CHUNK = 2**18  # bytes; the default of pooch, 1 KiB, is slow for large files
 _ARCHIVE_DEPTH = 4  # gzip in a tar in a zip in a zip is the deepest seen
 
 
@@ -205,12 +206,13 @@ def _unpacking_downloader(
 
     An archive stays in `scratch`, so that two files of the same archive cost one download.
     """
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=_CHUNK)
 
     def download(url: str, output_file: str, cache: Any) -> None:
         sent = scratch / hashlib.sha256(url.encode()).hexdigest()
         if not sent.exists():
             part = sent.with_suffix(".part")
-            pooch.HTTPDownloader(progressbar=sys.stderr.isatty())(url, part, cache)
+            downloader(url, part, cache)
             part.rename(sent)
         content = _find(sent.read_bytes(), file)
         if content is None:

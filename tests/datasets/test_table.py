@@ -8,7 +8,6 @@ import inspect
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from fairgroup import datasets
@@ -128,7 +127,7 @@ def test_an_unknown_option_is_an_error_that_lists_the_options():
 
 def test_fetch_loads_embedded_data_whatever_the_place(tmp_path):
     bunch = datasets.fetch("lending", data_home=tmp_path, download_if_missing=False)
-    pd.testing.assert_frame_equal(bunch.data, datasets.load_lending().data)
+    assert bunch.data.equals(datasets.load_lending().data)
 
 
 def test_list_datasets_says_what_is_here(tmp_path):
