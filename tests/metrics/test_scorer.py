@@ -261,3 +261,34 @@ def test_scorer_and_rule_pickle_and_clone(data):
     rule = pickle.loads(pickle.dumps(best_under_constraint("a", "b", at_most=0.1)))
     assert "at_most=0.1" in repr(rule)
     clone(GridSearchCV(model, {"C": GRID}, scoring={"dp": scorer}, refit=rule))
+
+
+def test_search_inside_sensitive_columns_with_routing_off(data):
+    X, y, A = data
+    table = pd.concat([X, A["sex"]], axis=1)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        {"logisticregression__C": GRID},
+        scoring={"accuracy": "accuracy", "dp": fairness_scorer("demographic_parity_difference")},
+        refit=best_under_constraint("accuracy", "dp", at_most=0.22),
+        cv=3,
+    )
+    model = SensitiveColumns(search, ["sex"], drop=True).fit(table, y)
+    assert (model.estimator_.cv_results_["mean_test_dp"] <= 0).all()
+    assert model.predict(table).shape == y.shape
+
+
+def test_search_over_a_method_that_needs_groups_to_predict_with_routing_off(data):
+    """fairlearn's ThresholdOptimizer in GridSearchCV, which scikit-learn alone cannot score."""
+    X, y, A = data
+    table = pd.concat([X, A["sex"]], axis=1)
+    inner = ThresholdOptimizer(estimator=LogisticRegression(), predict_method="predict_proba")
+    search = GridSearchCV(
+        SensitiveColumns(inner, ["sex"], drop=True),
+        {"estimator__constraints": ["demographic_parity", "true_positive_rate_parity"]},
+        scoring={"accuracy": "accuracy", "dp": fairness_scorer("demographic_parity_difference")},
+        refit=best_under_constraint("accuracy", "dp", at_most=0.12),
+        cv=3,
+    ).fit(table, y)
+    by_parity, by_opportunity = search.cv_results_["mean_test_dp"]
+    assert by_opportunity < by_parity <= 0
