@@ -90,7 +90,8 @@ ax.legend()
 # uncontrolled run of the same world shows the reach of each group, ad by ad.
 
 table = results["PI"][0].compare(results["no control"][0])
-print(table[["reach", "reach_sex_0", "reach_sex_1"]].describe().loc[["mean", "min", "max"]].round(2))
+reach = table[["reach", "reach_sex_0", "reach_sex_1"]]
+print(reach.describe().loc[["mean", "min", "max"]].round(2))
 levelled_down = (table.filter(like="reach_sex") < 0.9).all(axis=1)
 print(f"ads that reach at least 10 % fewer people of both sexes: {int(levelled_down.sum())}")
 plt.show()

@@ -6,7 +6,7 @@ import pytest
 
 mpl.use("Agg")
 
-from fairgroup.ranking import (  # noqa: E402
+from fairgroup.ranking import (
     AdAuctionSimulator,
     ImpressionVarianceDisplay,
     VarianceAwareReranker,

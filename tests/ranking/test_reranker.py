@@ -82,7 +82,7 @@ def test_progressive_predict_looks_before_it_learns():
 
 @pytest.mark.parametrize("policy", ["pi", "threshold", "q"])
 def test_no_path_from_an_individual_to_a_multiplier(policy):
-    """Labels permuted within the batches leave the released counts as they are, and so every multiplier."""
+    """Labels permuted within batches leave the released counts, and so every multiplier."""
     rng = np.random.default_rng(4)
     sex, race = rng.integers(0, 2, 100), rng.integers(0, 3, 100)
     mixed, other = (

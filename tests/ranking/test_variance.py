@@ -209,7 +209,7 @@ def test_noise_floor_agrees_with_simulation(gap):
 
 
 def test_share_of_fair_ads_that_seem_fair():
-    """Two levels under parity, N = 300: 2 Phi(tau / sqrt(e(1-e)/N)) - 1 (here with the discrete counts)."""
+    """Two levels under parity, N = 300: 2 Phi(tau / sqrt(e(1-e)/N)) - 1."""
     rng = np.random.default_rng(0)
     first = rng.binomial(300, 0.5, 200_000)
     v = impression_variance(np.c_[first, 300 - first], [0.5, 0.5])
