@@ -68,7 +68,7 @@ class GroupCodes:
     @property
     def n_ignored(self) -> int:
         """Number of rows that are in no group."""
-        return int(np.sum(self.codes.reshape(len(self.codes), -1).max(axis=1, initial=-1) < 0))
+        return int(np.sum(self._table().max(axis=1, initial=-1) < 0))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,8 +91,8 @@ class GroupCodes:
 
     def membership(self) -> NDArray[np.float64]:
         """Return the (n_samples, n_groups) 0/1 matrix; a row that is ignored is all zero."""
-        codes = self.codes.reshape(len(self.codes), -1)
-        return (codes[:, :, None] == np.arange(self.n_groups)).any(axis=1).astype(np.float64)
+        in_group = self._table()[:, :, None] == np.arange(self.n_groups)
+        return in_group.any(axis=1).astype(np.float64)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> GroupCodes:
         """Return the same groups for a selection of the rows.
@@ -114,6 +114,10 @@ class GroupCodes:
             if codes_of is not self
         }
         return GroupCodes(codes, self.labels, count(codes, self.n_groups), self.columns, marginals)
+
+    def _table(self) -> NDArray[np.int32]:
+        """Return the codes as (n_samples, 1 or n_columns)."""
+        return self.codes if self.codes.ndim == 2 else self.codes[:, None]
 
     @classmethod
     def everyone(cls, n_samples: int) -> GroupCodes:

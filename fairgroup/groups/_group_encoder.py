@@ -187,22 +187,21 @@ class GroupEncoder(BaseEstimator):
         joint = by_column[0]
         if len(coded) > 1 and self.intersections:
             joint = Partition.learn(coded, levels, merge_below=merge_below)
-        self._check_groups([joint] if self.intersections else by_column)
+        parts = [joint] if self.intersections else by_column
+        if not all(part.labels for part in parts):
+            raise ValueError("No row of sensitive_features is in a group: values are missing.")
+        labels = self._side_by_side([part.labels for part in parts])
+        counts = np.concatenate([part.counts for part in parts])
+        self._check_sizes(labels, counts)
         self.columns_, self._named = tuple(frame.columns), named
         self.levels_ = tuple(levels)
         self._by_column, self._joint = by_column, joint
-        parts = [joint] if self.intersections else by_column
-        self.labels_ = self._side_by_side([part.labels for part in parts])
+        self.labels_, self.counts_ = labels, counts
         self.merged_ = self._side_by_side([part.merged for part in parts])
-        self.counts_ = np.concatenate([part.counts for part in parts])
         return frame, coded
 
-    def _check_groups(self, parts: list[Partition]) -> None:
-        """Refuse data without any group, and groups that are too small."""
-        labels = [label for part in parts for label in part.labels]
-        if not all(len(part.labels) for part in parts):
-            raise ValueError("No row of sensitive_features is in a group: values are missing.")
-        counts = np.concatenate([part.counts for part in parts])
+    def _check_sizes(self, labels: tuple[Levels, ...], counts: NDArray[np.int64]) -> None:
+        """Refuse small groups, or warn where merging did not make them large enough."""
         small = ", ".join(
             f"{label if len(label) > 1 else label[0]} ({n})"
             for label, n in zip(labels, counts, strict=True)

@@ -10,13 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sklearn import config_context
-from sklearn.utils.metadata_routing import (
-    MetadataRequest,
-    MetadataRouter,
-    get_routing_for_object,
-)
+from sklearn.utils.metadata_routing import MetadataRouter
 
-from fairgroup.utils._sklearn import request_metadata
+from fairgroup.utils._sklearn import request_metadata, routing_of
 
 __all__ = [
     "PREDICTORS",
@@ -54,7 +50,7 @@ def request_everywhere(estimator: Any, param: str) -> None:
 
 def takes_groups(estimator: Any, method: str) -> bool:
     """Return whether ``sensitive_features`` is used when the method is called."""
-    routing = _routing(estimator)
+    routing = routing_of(estimator)
     return hasattr(estimator, method) and _PARAM in routing.consumes(method, [_PARAM])
 
 
@@ -75,15 +71,7 @@ def call_with_groups(
     context: AbstractContextManager[Any] = nullcontext()
     if takes_groups(estimator, method):
         params[_PARAM] = sensitive_features
-        if isinstance(_routing(estimator), MetadataRouter):
+        if isinstance(routing_of(estimator), MetadataRouter):
             context = config_context(enable_metadata_routing=True)
     with context:
         return getattr(estimator, method)(X, *targets, **params)
-
-
-def _routing(estimator: Any) -> MetadataRequest | MetadataRouter:
-    """Return the estimator's routing; that of nothing where scikit-learn has not built it."""
-    try:
-        return get_routing_for_object(estimator)
-    except NotImplementedError:
-        return MetadataRequest(owner=estimator)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Self
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -27,6 +26,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.exceptions import FairnessWarning
+from fairgroup.groups._columns import take_columns
 from fairgroup.groups._routing import (
     PREDICTORS,
     call_with_groups,
@@ -258,7 +258,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         -------
         sensitive_features : array or DataFrame of shape (n_samples, n_columns)
         """
-        return self._split(X)[1]
+        return take_columns(X, self.columns)[1]
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Route other metadata, such as ``sample_weight``, to the inner estimator.
@@ -290,8 +290,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         inner = get_tags(self.estimator)
         tags.target_tags = inner.target_tags
         tags.input_tags = inner.input_tags
-        if inner.estimator_type is None:  # fairlearn's do not say what they are; their base does
-            inner = get_tags(getattr(self.estimator, "estimator", None) or self.estimator)
+        inner = _typed_tags(self.estimator)
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
@@ -302,14 +301,14 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
 
     def _fit(self, method: str, X: Any, y: Any, params: dict[str, Any]) -> Self:
         first = not hasattr(self, "estimator_")
+        inner_X, groups = take_columns(X, self.columns, drop=self.drop)
         validate_data(self, X, reset=first, skip_check_array=True)
         inner: Any = clone(self.estimator) if first else self.estimator_
         if first:
             request_groups(inner)
             self._warn_if_unused(inner, method)
-        call_with_groups(
-            inner, method, *self._split(X), y, params=self._routed(inner, method, params)
-        )
+        params = self._routed(inner, method, params)
+        call_with_groups(inner, method, inner_X, groups, y, params=params)
         if first and is_classifier(self) and not hasattr(inner, "classes_"):
             self._labels = np.unique(params.get("classes", y))
         self.estimator_ = inner
@@ -327,9 +326,10 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
 
     def _call(self, method: str, X: Any, params: dict[str, Any], *targets: Any) -> Any:
         check_is_fitted(self)
+        split = take_columns(X, self.columns, drop=self.drop)
         validate_data(self, X, reset=False, skip_check_array=True)
         params = self._routed(self.estimator_, method, params)
-        return call_with_groups(self.estimator_, method, *self._split(X), *targets, params=params)
+        return call_with_groups(self.estimator_, method, *split, *targets, params=params)
 
     def _routed(self, inner: Any, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return what the inner method gets; without routing, every part that names a parameter
@@ -346,47 +346,14 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
             request_everywhere(inner, param)
         return params
 
-    def _split(self, X: Any) -> tuple[Any, Any]:
-        """Return what the inner estimator sees of X, and the protected columns."""
-        frame = nw.from_native(X, eager_only=True, pass_through=True)
-        if isinstance(frame, nw.DataFrame):
-            names = [
-                frame.columns[c] if _is_position(c) else c for c in self._keys(frame.shape[1])
-            ]
-            lost = [name for name in names if name not in frame.columns]
-            if lost:
-                raise ValueError(
-                    f"columns={self.columns!r}: X has no column {lost}; it has {frame.columns}."
-                )
-            rest = frame.drop(names) if self.drop else frame
-            return rest.to_native(), frame.select(names).to_native()
-        array = X if hasattr(X, "shape") else np.asarray(X)
-        if array.ndim != 2:
-            raise ValueError(
-                f"X must be two-dimensional, with the protected columns {self.columns!r} among "
-                f"its columns; got an array of shape {array.shape}. Reshape your data."
-            )
-        at = self._keys(array.shape[1])
-        if not all(map(_is_position, at)):
-            raise ValueError(
-                f"columns={self.columns!r} are names, but X is an array without column names. A "
-                "step before this one lost them: put SensitiveColumns around the whole Pipeline, "
-                'use set_output(transform="pandas"), or give positions.'
-            )
-        groups = array[:, at]
-        groups = groups.toarray() if hasattr(groups, "toarray") else groups
-        keep = np.setdiff1d(np.arange(array.shape[1]), np.arange(array.shape[1])[at])
-        return (array[:, keep] if self.drop else X), groups
 
-    def _keys(self, width: int) -> list[Any]:
-        keys: list[Any] = np.array(self.columns, dtype=object, ndmin=1).tolist()
-        if not keys:
-            raise ValueError("columns is empty; name at least one protected column of X.")
-        outside = [key for key in keys if _is_position(key) and not -width <= key < width]
-        if outside:
-            raise ValueError(f"columns={self.columns!r}: X has only {width} columns.")
-        return keys
-
-
-def _is_position(key: Any) -> bool:
-    return isinstance(key, int | np.integer) and not isinstance(key, bool)
+def _typed_tags(estimator: Any) -> Tags:
+    """Return the tags of the first part that says whether it classifies; fairlearn's estimators
+    do not say, what they wrap does.
+    """
+    tags = get_tags(estimator)
+    steps = getattr(estimator, "steps", None)
+    part = steps[-1][1] if steps else getattr(estimator, "estimator", None)
+    if tags.estimator_type is None and hasattr(part, "fit"):
+        return _typed_tags(part)
+    return tags

@@ -51,7 +51,7 @@ def request_metadata(
     was made before as it is, and covers methods of ``also`` that take the parameter through
     ``**kwargs``.
     """
-    requests = get_routing_for_object(estimator)
+    requests = routing_of(estimator)
     if not isinstance(requests, MetadataRequest) or not hasattr(estimator, "__dict__"):
         return
     wanted = {method for method in methods if _names(getattr(estimator, method, None), param)}
@@ -60,6 +60,14 @@ def request_metadata(
         if request.requests.get(param) is None:
             request.add_request(param=param, alias=True)
             estimator._metadata_request = requests
+
+
+def routing_of(estimator: Any) -> MetadataRequest | MetadataRouter:
+    """Return a copy of the estimator's routing; an empty one where scikit-learn has built none."""
+    try:
+        return get_routing_for_object(estimator)
+    except NotImplementedError:
+        return MetadataRequest(owner=estimator)
 
 
 def hide_metadata(routing: MetadataRequest | MetadataRouter, param: str) -> None:
@@ -89,6 +97,7 @@ __all__ = [
     "hide_metadata",
     "request_metadata",
     "routing_enabled",
+    "routing_of",
     "validate_params",
     "with_callbacks",
 ]
