@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread per worker: the suite itself runs on all cores. Set before NumPy is imported.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 _LOCAL_DATA = Path(__file__).parents[2] / "shared" / "datasets"
 
 

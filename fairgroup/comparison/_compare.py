@@ -11,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 from tqdm.auto import tqdm
@@ -25,7 +26,7 @@ from fairgroup.comparison._defaults import (
     base_model,
     default_preprocessor,
 )
-from fairgroup.comparison._evaluate import Metrics, default_metrics, is_unfairness
+from fairgroup.comparison._evaluate import Metrics, default_metrics
 from fairgroup.comparison._folds import Fold, Table, fold_splitter, run_fold
 from fairgroup.comparison._unprocess import LEVELS
 from fairgroup.exceptions import FairnessWarning
@@ -135,19 +136,22 @@ def compare(
     ... )
     >>> model = comparison.best(max_unfairness=0.05)
     """
-    table = _read_table(X, y, sensitive_features, control_features, min_group_size, pos_label)
+    target = _read_target(y)
+    sensitive, _ = sensitive_frame(sensitive_features, n_samples=len(target))
+    encoder = _merging_encoder(sensitive, min_group_size)
+    table = _read_table(X, target, sensitive, encoder, control_features, pos_label)
     setup = Setup(
         base_model(base, table.task, random_state),
         default_preprocessor(table.X),
         constraint,
-        GroupEncoder(
-            missing="group", unseen="ignore", min_group_size=min_group_size, small="merge"
-        ).fit(table.sensitive),
+        # Frozen, so that every fold has the same groups, however few of their rows it holds.
+        FrozenEstimator(encoder),
         random_state,
     )
     candidates = make_candidates(estimators, table.task, setup, methods)
     names = default_metrics(table.task, table.groups.columns) if metrics is None else metrics
     measured = Metrics(names, table.pos_label)
+    measured.check(table.y, table.groups)
     splits = fold_splitter(cv, table, random_state)
     levels = LEVELS if unprocess and table.task == BINARY else ()
     runs = list(_run(candidates, table, splits, measured, levels, n_jobs, verbose))
@@ -155,7 +159,7 @@ def compare(
         runs,
         candidates,
         table,
-        measured.names,
+        measured,
         {
             "task": table.task,
             "n_samples": len(table.y),
@@ -170,35 +174,53 @@ def compare(
     )
 
 
-def _read_table(
-    X: Any,
-    y: Any,
-    sensitive_features: Any,
-    control_features: Any,
-    min_group_size: int,
-    pos_label: Any,
-) -> Table:
+def _read_target(y: Any) -> NDArray[Any]:
     target = np.asarray(y)
     if target.ndim != 1:
         raise ValueError(f"y must be one-dimensional; got shape {target.shape}.")
     n_missing = int(pd.isna(target).sum())
     if n_missing:
         raise ValueError(f"y has {n_missing} missing values; leave these rows out or fill them.")
-    sensitive, _ = sensitive_frame(sensitive_features, n_samples=len(target))
+    return target
+
+
+def _merging_encoder(sensitive: pd.DataFrame, min_group_size: int) -> GroupEncoder:
+    """Return the fitted encoder that merges small groups, after naming them in a warning."""
+    groups = GroupEncoder(missing="group").fit_transform(sensitive)
+    sizes = zip(groups.names, groups.counts, strict=True)
+    small = [f"{name} ({n})" for name, n in sizes if n < min_group_size]
+    if small:
+        warnings.warn(
+            f"Groups with fewer than {min_group_size} rows are merged for the mitigation and the "
+            f"comparison of groups; the audit lists them on their own: {'; '.join(small)}.",
+            FairnessWarning,
+            stacklevel=3,
+        )
+    encoder = GroupEncoder(
+        missing="group", unseen="ignore", min_group_size=min_group_size, small="merge"
+    )
+    with warnings.catch_warnings():  # the warning above says more
+        warnings.simplefilter("ignore", FairnessWarning)
+        return encoder.fit(sensitive)
+
+
+def _read_table(
+    X: Any,
+    y: NDArray[Any],
+    sensitive: pd.DataFrame,
+    encoder: GroupEncoder,
+    control_features: Any,
+    pos_label: Any,
+) -> Table:
     X = _read_features(X)
-    check_consistent_length(X, target)
-    task = _task(target)
-    encoder = GroupEncoder(missing="group", min_group_size=min_group_size, small="merge")
-    groups = encoder.fit_transform(sensitive)
-    _warn_merged(sensitive, min_group_size)
+    check_consistent_length(X, y)
     controls = None
     if control_features is not None:
-        frame, _ = sensitive_frame(
-            control_features, name="control_features", n_samples=len(target)
-        )
+        frame, _ = sensitive_frame(control_features, name="control_features", n_samples=len(y))
         controls = GroupEncoder(missing="group").fit_transform(frame)
-    positive = None if task != BINARY else _positive(target, pos_label)
-    return Table(X, target, sensitive, groups, controls, task, positive)
+    task = _task(y)
+    positive = _positive(y, pos_label) if task == BINARY else None
+    return Table(X, y, sensitive, encoder.transform(sensitive), controls, task, positive)
 
 
 def _read_features(X: Any) -> Any:
@@ -233,19 +255,6 @@ def _positive(y: NDArray[Any], pos_label: Any) -> Any:
     return pos_label
 
 
-def _warn_merged(sensitive: pd.DataFrame, min_group_size: int) -> None:
-    groups = GroupEncoder(missing="group").fit_transform(sensitive)
-    sizes = zip(groups.names, groups.counts, strict=True)
-    small = [f"{name} ({n})" for name, n in sizes if n < min_group_size]
-    if len(small) > 1 or (small and groups.n_groups > 1):
-        warnings.warn(
-            f"Groups with fewer than {min_group_size} rows are merged for the mitigation and the "
-            f"comparison of groups; the audit lists them on their own: {'; '.join(small)}.",
-            FairnessWarning,
-            stacklevel=4,
-        )
-
-
 def _run(
     candidates: list[Candidate],
     table: Table,
@@ -273,35 +282,29 @@ def _collect(
     runs: list[Fold],
     candidates: list[Candidate],
     table: Table,
-    metrics: tuple[str, ...],
+    metrics: Metrics,
     settings: dict[str, Any],
 ) -> Comparison:
     keys = list(dict.fromkeys(run.key for run in runs))
     by_key = {key: [run for run in runs if run.key == key] for key in keys}
-    rows = [_summarise(by_key[key], metrics) for key in keys]
+    rows = [_summarise(by_key[key], metrics.names) for key in keys]
     index = pd.MultiIndex.from_tuples(keys, names=["method", "setting"])
     tested = np.zeros(len(table.y), dtype=bool)
     for run in runs:
         tested[run.rows] = True
-    unfair = [name for name in metrics if is_unfairness(name)]
-    scores = [name for name in metrics if not is_unfairness(name)]
-    if not unfair or not scores:
-        raise ValueError(
-            "metrics needs at least one performance (such as 'accuracy') and one comparison of "
-            f"groups (such as 'demographic_parity_difference'); got {list(metrics)}."
-        )
     return Comparison(
         table=pd.DataFrame(rows, index=index),
         folds=_fold_frame(runs),
-        metrics=metrics,
-        score=scores[0],
-        unfairness=unfair[0],
+        metrics=metrics.names,
+        performance_metrics=metrics.performance,
+        unfairness_metrics=metrics.unfairness,
         messages=_messages(runs),
         settings={**settings, "tested": tested},
         _data=table,
         _candidates={candidate.key: candidate for candidate in candidates},
         _predictions=_out_of_fold(by_key, len(table.y), "y_pred"),
         _scores=_out_of_fold(by_key, len(table.y), "y_score"),
+        _lower=metrics.lower,
     )
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from fairgroup.comparison._candidates import Candidate
-from fairgroup.comparison._evaluate import is_unfairness, lower_is_better
 from fairgroup.comparison._folds import Table
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import GroupEncoder
@@ -35,9 +34,8 @@ class Comparison:
         The metrics of every fold, long.
     metrics : tuple of str
         Names of the metrics in the table.
-    score, unfairness : str
-        The metrics by which candidates are ranked: the first of performance, the first of
-        unfairness.
+    performance_metrics, unfairness_metrics : tuple of str
+        Those that do not compare groups, and those that do.
     messages : DataFrame
         Warnings of the methods: ``method``, ``message``, ``count``.
     settings : dict
@@ -51,14 +49,39 @@ class Comparison:
     table: pd.DataFrame
     folds: pd.DataFrame
     metrics: tuple[str, ...]
-    score: str
-    unfairness: str
+    performance_metrics: tuple[str, ...]
+    unfairness_metrics: tuple[str, ...]
     messages: pd.DataFrame
     settings: dict[str, Any]
     _data: Table = field(repr=False)
     _candidates: dict[tuple[str, str], Candidate] = field(repr=False)
     _predictions: dict[tuple[str, str], NDArray[Any]] = field(repr=False)
     _scores: dict[tuple[str, str], NDArray[np.float64]] = field(repr=False)
+    _lower: frozenset[str] = field(repr=False)
+
+    @property
+    def score(self) -> str:
+        """The metric by which candidates are ranked: the first of performance."""
+        return self.performance_metrics[0]
+
+    @property
+    def unfairness(self) -> str:
+        """The metric that is bounded: the first that compares groups."""
+        return self.unfairness_metrics[0]
+
+    def lower_is_better(self, metric: str) -> bool:
+        """Return whether small values of a metric of the table are the good ones.
+
+        Parameters
+        ----------
+        metric : str
+            One of ``metrics``.
+
+        Returns
+        -------
+        lower : bool
+        """
+        return metric in self._lower
 
     def pareto(self, x: str | None = None, y: str | None = None) -> pd.DataFrame:
         """Return the rows that no other row beats in both metrics.
@@ -80,7 +103,7 @@ class Comparison:
             if name not in self.metrics:
                 raise ValueError(f"{argument}={name!r}; expected one of {list(self.metrics)}.")
         points = self.table[[x, y]].dropna()
-        cost = points.to_numpy() * [1 if lower_is_better(name) else -1 for name in (x, y)]
+        cost = points.to_numpy() * [1 if self.lower_is_better(name) else -1 for name in (x, y)]
         no_worse = (cost[:, None, :] <= cost[None, :, :]).all(axis=2)
         better = (cost[:, None, :] < cost[None, :, :]).any(axis=2)
         beaten = (no_worse & better).any(axis=0)
@@ -147,7 +170,7 @@ class Comparison:
             )
             return key
         score = allowed[self.score]
-        return _key(score.idxmin() if lower_is_better(self.score) else score.idxmax())
+        return _key(score.idxmin() if self.lower_is_better(self.score) else score.idxmax())
 
     def fitted(self, method: str, setting: str = "") -> Any:
         """Return a candidate fitted on all rows.
@@ -270,16 +293,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.table.to_html(escape=True)
-
-    @property
-    def performance_metrics(self) -> tuple[str, ...]:
-        """Metrics of the table that do not compare groups."""
-        return tuple(name for name in self.metrics if not is_unfairness(name))
-
-    @property
-    def unfairness_metrics(self) -> tuple[str, ...]:
-        """Metrics of the table that compare groups."""
-        return tuple(name for name in self.metrics if is_unfairness(name))
 
 
 def _key(label: Any) -> tuple[str, str]:

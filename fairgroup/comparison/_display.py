@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from fairgroup.comparison._defaults import CONSTANT, UNMITIGATED
-from fairgroup.comparison._evaluate import lower_is_better
 from fairgroup.utils._optional import require
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ class ComparisonDisplay:
         Its Pareto rows.
     x, y : str
         Metrics on the axes.
+    lower_is_better : tuple of bool
+        Whether small values of ``x`` and of ``y`` are the good ones.
 
     Attributes
     ----------
@@ -44,11 +45,20 @@ class ComparisonDisplay:
     >>> display = ComparisonDisplay.from_comparison(comparison)  # doctest: +SKIP
     """
 
-    def __init__(self, table: pd.DataFrame, *, front: pd.DataFrame, x: str, y: str) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        *,
+        front: pd.DataFrame,
+        x: str,
+        y: str,
+        lower_is_better: tuple[bool, bool] = (True, False),
+    ) -> None:
         self.table = table
         self.front = front
         self.x = x
         self.y = y
+        self.lower_is_better = lower_is_better
 
     @classmethod
     def from_comparison(
@@ -72,7 +82,9 @@ class ComparisonDisplay:
         display : ComparisonDisplay
         """
         x, y = x or comparison.unfairness, y or comparison.score
-        return cls(comparison.table, front=comparison.pareto(x, y), x=x, y=y).plot(ax=ax)
+        lower = (comparison.lower_is_better(x), comparison.lower_is_better(y))
+        front = comparison.pareto(x, y)
+        return cls(comparison.table, front=front, x=x, y=y, lower_is_better=lower).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> ComparisonDisplay:
         """Draw.
@@ -164,9 +176,10 @@ class ComparisonDisplay:
         return whiskers
 
     def _label(self, ax: Any, points: pd.DataFrame) -> None:
-        ax.set_xlabel(f"{_readable(self.x)}  ({_direction(self.x)})")
-        ax.set_ylabel(f"{_readable(self.y)}  ({_direction(self.y)})")
-        if (points[self.x] >= 0).all() and lower_is_better(self.x):
+        x_lower, y_lower = self.lower_is_better
+        ax.set_xlabel(f"{_readable(self.x)}  ({_direction(x_lower)})")
+        ax.set_ylabel(f"{_readable(self.y)}  ({_direction(y_lower)})")
+        if (points[self.x] >= 0).all() and x_lower:
             ax.set_xlim(left=-0.02 * max(points[self.x].max(), 1e-9))
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
@@ -180,5 +193,5 @@ def _readable(name: str) -> str:
     return f"{text} by {attribute[:-1]}" if attribute else text
 
 
-def _direction(name: str) -> str:
-    return "lower is better" if lower_is_better(name) else "higher is better"
+def _direction(lower: bool) -> str:
+    return "lower is better" if lower else "higher is better"

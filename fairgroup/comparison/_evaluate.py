@@ -66,7 +66,7 @@ class Metrics:
         Names are metrics of `group_metrics` ("accuracy"), a comparison of groups
         ("accuracy_difference", "demographic_parity_difference", "selection_rate_ratio"), or that
         for one attribute ("demographic_parity_difference[sex]"). A callable takes
-        ``(y_true, y_pred)`` and gives a number.
+        ``(y_true, y_pred)`` and gives a number, the higher the better.
     pos_label : label or None
         The positive class.
     """
@@ -80,9 +80,23 @@ class Metrics:
             name: _parse(metric) for name, metric in named.items() if not callable(metric)
         }
         self.names = tuple(named)
+        strings = {name: str(m) for name, m in named.items() if not callable(m)}
+        unfair = {name for name, metric in strings.items() if is_unfairness(metric)}
+        self.unfairness = tuple(name for name in named if name in unfair)
+        self.performance = tuple(name for name in named if name not in unfair)
+        self.lower = frozenset(name for name, m in strings.items() if lower_is_better(m))
         self.pos_label = pos_label
         bases = [base for parts in self.parsed.values() for base in _bases(*parts[:2])]
         self._bases = tuple(dict.fromkeys(bases))
+        if not self.unfairness or not self.performance:
+            raise ValueError(
+                "metrics needs at least one performance (such as 'accuracy') and one comparison "
+                f"of groups (such as 'demographic_parity_difference'); got {list(self.names)}."
+            )
+
+    def check(self, y: NDArray[Any], groups: GroupCodes) -> None:
+        """Raise for a name that is not known or does not fit the task, before any fit."""
+        self.evaluate(y, y, None, groups)
 
     def evaluate(
         self,
