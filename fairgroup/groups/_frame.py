@@ -52,7 +52,9 @@ def sensitive_frame(
         raise ValueError(f"{name} has no column; give at least one protected attribute.")
     if not named:
         frame.columns = pd.Index([DEFAULT_NAME.format(j) for j in range(frame.shape[1])])
-    frame = frame.infer_objects().set_axis(frame.columns.map(str), axis=1)
+    if not _all_text(frame):
+        frame = frame.infer_objects()
+    frame = frame.set_axis(frame.columns.map(str), axis=1)
     if frame.columns.has_duplicates:
         twice = sorted(set(frame.columns[frame.columns.duplicated()]))
         raise ValueError(f"{name} has columns of the same name: {twice}. Rename them.")
@@ -62,6 +64,12 @@ def sensitive_frame(
             "both must describe the same rows."
         )
     return frame, named
+
+
+def _all_text(frame: pd.DataFrame) -> bool:
+    """Whether every object column starts with text: there inference would only cost time."""
+    objects = [column for _, column in frame.items() if column.dtype == object]
+    return len(frame) > 0 and all(isinstance(column.iloc[0], str) for column in objects)
 
 
 def frame_to_fit(data: Any) -> tuple[pd.DataFrame, bool]:
