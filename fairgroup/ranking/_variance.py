@@ -69,18 +69,7 @@ def impression_variance(
     array([0.3, 0. ])
     """
     counts = _as_counts(counts)
-    eligible = as_shares(eligible, counts.shape)
-    out = np.empty(len(counts))
-    for rows, n, share in _chunks(counts, eligible):
-        gap = n / _positive(n.sum(axis=1))[:, None]
-        gap -= share
-        if ordered and n.shape[1] > 1:
-            gap = np.cumsum(gap, axis=1)[:, :-1]
-            scale = 1.0 / (n.shape[1] - 1)
-        else:
-            scale = 0.5
-        out[rows] = scale * np.einsum("ij->i", np.abs(gap, out=gap))
-    return out
+    return _variances(counts, as_shares(eligible, counts.shape), ordered)
 
 
 def coverage_score(
@@ -132,8 +121,8 @@ def coverage_score(
             stacklevel=2,
         )
         return float("nan")
-    eligible = as_shares(eligible, counts.shape)[enough]
-    covered = impression_variance(counts[enough], eligible, ordered=ordered) <= threshold + TIE
+    variance = _variances(counts, as_shares(eligible, counts.shape), ordered)
+    covered = variance[enough] <= threshold + TIE
     return float(np.average(covered, weights=total[enough] if weight == "impressions" else None))
 
 
@@ -289,6 +278,21 @@ def variance_interval(
     for values in (estimate, lower, upper):
         values[total == 0] = np.nan
     return estimate, np.minimum(lower, estimate), np.maximum(upper, estimate)
+
+
+def _variances(counts: Floats, eligible: Floats, ordered: bool) -> Floats:
+    """Impression variances of checked input, in chunks."""
+    out = np.empty(len(counts))
+    for rows, n, share in _chunks(counts, eligible):
+        gap = n / _positive(n.sum(axis=1))[:, None]
+        gap -= share
+        if ordered and n.shape[1] > 1:
+            gap = np.cumsum(gap, axis=1)[:, :-1]
+            scale = 1.0 / (n.shape[1] - 1)
+        else:
+            scale = 0.5
+        out[rows] = scale * np.einsum("ij->i", np.abs(gap, out=gap))
+    return out
 
 
 def _corrected_scale(e: Floats, n: Floats, gap: Floats, noise: Floats, observed: Floats) -> Floats:

@@ -14,7 +14,8 @@ def settings_of(policy=k.PI, **changes):
     values = {
         "policy": policy, "kp": 2.0, "ki": 0.1, "m_min": 0.25, "m_max": 4.0, "dead_zone": 0.0,
         "batch_size": 50, "min_impressions": 0, "anti_windup": False, "tree": False,
-        "guarded": False, "max_value_loss": 1.0, "min_reach": 0.0, "cost": 0.02, "discount": 0.9, "step": 0.0, "explore": 0.0,
+        "guarded": False, "max_value_loss": 1.0, "min_reach": 0.0,
+        "cost": 0.02, "discount": 0.9, "step": 0.0, "explore": 0.0,
     }  # fmt: skip
     return k.Settings(**{**values, **changes})
 
