@@ -142,7 +142,8 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
                 "or use always_on=True."
             )
         rules = self._rules()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        draws = self.combine == "sample"  # nothing else is random
+        seed = check_random_state(self.random_state).randint(2**31 - 1) if draws else 0
         tally = fresh_tally(self._log_prior(book.names), seed=seed)
         if rules.learn_range:
             tally.span[:] = 0.0
