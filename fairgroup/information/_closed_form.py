@@ -133,11 +133,12 @@ def envelope(first: Array, second: Array) -> Array:
     points = points[np.lexsort((-points[:, 1], points[:, 0]))]
     hull: list[NDArray[np.float64]] = [np.zeros(2)]
     for point in points:
+        if not np.any(point > hull[-1]):
+            continue
         while len(hull) > 1 and _turn(hull[-2], hull[-1], point) >= 0:
             hull.pop()
-        if np.any(point > hull[-1]):
-            hull.append(point)
-    return np.diff(np.array(hull), axis=0).T
+        hull.append(point)
+    return np.maximum(np.diff(np.array(hull), axis=0).T, 0.0)
 
 
 def _roc(joint: Array) -> Array:
