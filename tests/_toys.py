@@ -72,22 +72,41 @@ def reweighing(codes, labels, n_groups, n_labels, weights):
     return np.where(known, ratio[codes, labels], 1.0)
 
 
-class GroupMedian(ClassifierMixin, BaseEstimator):
-    """1 where the last feature is above the median of the row's group in training."""
+class GroupMedian(GroupConsumer, ClassifierMixin, BaseEstimator):
+    """The larger class where the last feature is above the median of the row's group."""
 
-    def fit(self, X, y, *, sensitive_features):
+    _parameter_constraints = {"encoder": [GroupEncoder, None]}
+
+    def __init__(self, *, encoder=None):
+        self.encoder = encoder
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, *, sensitive_features=None):
         X, y = validate_data(self, X, y)
-        self.classes_ = np.unique(y)
-        self.encoder_, groups = encode_groups(sensitive_features, len(y), estimator=self)
-        self.medians_ = np.array(
-            [np.median(X[groups.codes == g, -1]) for g in range(groups.n_groups)]
+        check_classification_targets(y)
+        self.encoder_, groups = encode_groups(
+            sensitive_features, len(y), encoder=self.encoder, estimator=self
         )
+        self.classes_ = np.unique(y)
+        medians = [np.median(X[groups.codes == g, -1]) for g in range(groups.n_groups)]
+        # A row in no group (code -1) is compared with the median of everybody.
+        self.medians_ = np.array([*medians, np.median(X[:, -1])])
         return self
 
-    def predict(self, X, *, sensitive_features):
+    def predict(self, X, *, sensitive_features=None):
+        check_is_fitted(self)
         X = validate_data(self, X, reset=False)
-        groups = self.encoder_.transform(sensitive_features)
-        return self.classes_[(X[:, -1] > self.medians_[groups.codes]).astype(int)]
+        codes = np.zeros(len(X), dtype=int)
+        if self.encoder_ is not None:
+            codes = self.encoder_.transform(sensitive_features).codes
+        if len(codes) != len(X):
+            raise ValueError(f"sensitive_features has {len(codes)} rows, but X has {len(X)}.")
+        return self.classes_[np.where(X[:, -1] > self.medians_[codes], -1, 0)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # one feature, one threshold, two of the classes
+        return tags
 
 
 def people(n: int = 240, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
