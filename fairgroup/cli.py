@@ -31,8 +31,6 @@ __all__ = ["main"]
 OK, INTERNAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 CONSTRAINTS = ("demographic_parity", "equal_opportunity", "equalized_odds")
 MAX_JOBS = 4
-# Notices for the programmers of a library say nothing about the data or the models.
-_FOR_DEVELOPERS = re.compile(r"Deprecat|FutureWarning|Pandas\d")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -280,9 +278,11 @@ def _audit(arguments: argparse.Namespace) -> None:
         from fairgroup.comparison._report import write_audit
 
         options = _report_options(task, notes)
-        options["facts"] |= {"Prediction": arguments.prediction} | (
-            {"Compared within": ", ".join(controls)} if controls else {}
-        )
+        options["facts"] |= {"Prediction": arguments.prediction}
+        if task.positive is not None:
+            options["facts"] |= {"Positive class": str(task.positive)}
+        if controls:
+            options["facts"] |= {"Compared within": ", ".join(controls)}
         notes.say(f"report: {write_audit(result, arguments.report, **options)}")
 
 
@@ -381,17 +381,15 @@ class _Notes:
 
     def warn(self, caught: list[Any], messages: pd.DataFrame | None = None) -> None:
         """Say each warning once, those of a method with its name and how many fits gave it."""
+        from fairgroup.comparison._text import for_developers, plain_messages
+
         for warning in caught:
             text = str(warning.message)
-            if not _FOR_DEVELOPERS.search(warning.category.__name__) and text not in self.warnings:
+            if not for_developers(warning.category.__name__) and text not in self.warnings:
                 self.warnings.append(text)
                 _say(f"warning: {text}")
-        rows = [] if messages is None else messages.to_dict(orient="records")
-        for row in rows:
-            category, _, text = str(row["message"]).partition(": ")
-            if not _FOR_DEVELOPERS.search(category):
-                times = f" ({row['count']} fits)" if row["count"] > 1 else ""
-                _say(f"warning: {row['method']}: {text}{times}")
+        for method, text, count in [] if messages is None else plain_messages(messages):
+            _say(f"warning: {method}: {text}{f' ({count} fits)' if count > 1 else ''}")
 
 
 def _say(text: str) -> None:
@@ -408,10 +406,11 @@ def _collected() -> Iterator[list[warnings.WarningMessage]]:
 
 
 def _report_options(task: Task, notes: _Notes) -> dict[str, Any]:
+    first, *others = task.source.facts.items()
     return {
         "title": f"{task.source.name}: {task.target}",
         "notes": [*notes.warnings, *task.source.problems],
-        "facts": {**task.source.facts, "Target": task.target},
+        "facts": dict([first, ("Target", task.target), *others]),
     }
 
 

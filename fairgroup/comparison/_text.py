@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from fairgroup.comparison._comparison import Comparison
     from fairgroup.metrics import GroupMetrics
 
-__all__ = ["comparison_text", "dataset_text", "group_text", "suggestion_text", "text_table"]
+__all__ = [
+    "comparison_text",
+    "dataset_text",
+    "for_developers",
+    "group_text",
+    "plain_messages",
+    "suggestion_text",
+    "text_table",
+]
 
 _BOLD, _GREEN, _DIM, _RESET = "\033[1m", "\033[32m", "\033[2m", "\033[0m"
 _HEADER_WIDTH = 14
+# Notices for the programmers of a library say nothing about the data or the models.
+_FOR_DEVELOPERS = re.compile(r"Deprecat|FutureWarning|Pandas\d")
 
 
 def text_table(
@@ -158,6 +168,21 @@ def _legend(comparison: Comparison) -> list[str]:
 def _with_half(value: float, low: float, high: float) -> str:
     cell = Cell(value, low, high)
     return f"{number(value)} ± {number((high - low) / 2)}" if cell.bounded else number(value)
+
+
+def for_developers(category: str) -> bool:
+    """Return whether warnings of this class are meant for a library's programmers."""
+    return _FOR_DEVELOPERS.search(category) is not None
+
+
+def plain_messages(messages: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """Return (method, text, number of fits) of a comparison's messages for users."""
+    found = []
+    for row in messages.to_dict(orient="records"):
+        category, _, text = str(row["message"]).partition(": ")
+        if not for_developers(category):
+            found.append((str(row["method"]), _one_line(text), int(row["count"])))
+    return found
 
 
 def suggestion_text(comparison: Comparison, max_unfairness: float) -> tuple[str, dict[str, Any]]:

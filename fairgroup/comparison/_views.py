@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from fairgroup.metrics import GroupMetrics
 
-__all__ = ["Cell", "GroupRow", "View", "disparities", "number", "plain_name", "record", "views"]
+__all__ = [
+    "Cell",
+    "GroupRow",
+    "View",
+    "disparities",
+    "number",
+    "of_the_data",
+    "plain_name",
+    "record",
+    "views",
+]
 
 
-# Differences that say nothing about the predictions, or that a gap of another name already is.
-_LEFT_OUT = ("count", "base_rate", "mean_target", "selection_rate", "true_positive_rate")
+_OF_THE_DATA = ("count", "base_rate", "mean_target")
+# A fairness gap of another name is the difference of these.
+_IN_GAPS = ("selection_rate", "true_positive_rate")
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def views(result: GroupMetrics) -> list[View]:
     """
     bounds = result.intervals if result.n_bootstrap else None
     overall = _overall(result, None if bounds is None else bounds.overall)
-    found = [View("all rows", "overall", *overall)]
+    found = [View("none", "overall", *overall)]
     for name, table in result.marginals.items():
         limits = None if bounds is None else bounds.marginals[name]
         found.append(View(name, "marginal", *_rows(result, table, limits)))
@@ -135,6 +146,11 @@ def plain_name(name: str) -> str:
     return f"{text} of {label}{rest.replace('_', ' ')}"
 
 
+def of_the_data(name: str) -> bool:
+    """Return whether a metric describes the data, and not predictions."""
+    return name.partition("[")[0] in _OF_THE_DATA
+
+
 def number(value: float) -> str:
     """Write a number with the digits that a reader can use; a dash for NaN."""
     if math.isnan(value):
@@ -154,8 +170,8 @@ def _overall(
     if isinstance(table, pd.DataFrame):
         return _rows(result, table, limits)
     if limits is not None:
-        limits = pd.DataFrame([limits.stack()], index=["all"])
-    return _rows(result, pd.DataFrame([table], index=["all"]), limits)
+        limits = pd.DataFrame([limits.stack()], index=["all rows"])
+    return _rows(result, pd.DataFrame([table], index=["all rows"]), limits)
 
 
 def _rows(
@@ -192,7 +208,7 @@ def _contrasts(result: GroupMetrics, attribute: str | None) -> dict[str, Cell]:
                 found[_with_level(name, level)] = _cell(value, limits, level, name)
     limits = None if bounds is None else bounds.difference(attribute=attribute)
     for name, level, value in _items(result.difference(attribute=attribute)):
-        if name not in _LEFT_OUT:
+        if not of_the_data(name) and name.partition("[")[0] not in _IN_GAPS:
             found[_with_level(f"{name}_difference", level)] = _cell(value, limits, level, name)
     return found
 
