@@ -95,6 +95,18 @@ def row_by_row(X, y, M):
         learner.partial_fit(X[t : t + 1], y[t : t + 1], memberships=M[t : t + 1])
 
 
+def as_river(X, y, M):
+    """predict_one and learn_one of our own model."""
+    keys = [f"group {g}" for g in range(M.shape[1])]
+    learner = model().to_river(memberships=keys)
+    rows = [
+        dict(enumerate(x)) | dict(zip(keys, m, strict=True)) for x, m in zip(X, M, strict=True)
+    ]
+    for x, label in zip(rows, y, strict=True):
+        learner.predict_one(x)
+        learner.learn_one(x, label)
+
+
 def contestants(X, y, M, n_peer):
     """Name -> (rounds, run)."""
     few = X[:n_peer], y[:n_peer], M[:n_peer]
@@ -104,7 +116,8 @@ def contestants(X, y, M, n_peer):
             len(y),
             lambda: model(engine="blocked").partial_fit(X, y, memberships=M),
         ),
-        "fairgroup, one row at a time": (n_peer, lambda: row_by_row(*few)),
+        "fairgroup, partial_fit row by row": (n_peer, lambda: row_by_row(*few)),
+        "fairgroup, to_river row by row": (n_peer, lambda: as_river(*few)),
         "river BayesianLinearRegression (no groups)": (n_peer, lambda: river_one(*few[:2])),
         "NumPy, solve each round": (n_peer, lambda: plain_loop(*few)),
     }

@@ -45,6 +45,7 @@ class GroupBook:
         self.names: list[str] = [EVERYONE] if self.always_on else []
         self.waiting: dict[str, int] = {}  # intersections below the minimum size, with counts
         self.source = ""
+        self._known: dict[tuple[Any, ...], NDArray[np.intp]] = {}
 
     def learn(
         self, n_rows: int, memberships: Any, sensitive_features: Any, known: Any = None
@@ -125,8 +126,7 @@ class GroupBook:
             width = memberships.shape[1] if memberships.ndim == 2 else 0
             matrix, names = np.empty((0, width)), [f"group_{j}" for j in range(width)]
         else:
-            checked, given = check_memberships(memberships, n_samples=n_rows)
-            matrix, names = checked, list(given)
+            matrix, names = _matrix(memberships, n_rows)
         anonymous = names == [f"group_{j}" for j in range(len(names))]
         own = [name for name in self.names if name != EVERYONE or not self.always_on]
         if anonymous and own:
@@ -137,6 +137,20 @@ class GroupBook:
                 )
             names = own
         return matrix, names
+
+    def row(self, key: tuple[Any, ...]) -> Floats | None:
+        """Memberships (1, G) of an individual by its attributes; None for new attributes."""
+        names = self._known.get(key)
+        if names is None:
+            return None
+        placed = np.zeros((1, len(self.names)))
+        placed[0, names] = 1.0
+        return placed
+
+    def note(self, key: tuple[Any, ...], placed: Floats) -> None:
+        """Remember the memberships of these attributes, if nothing can change about them."""
+        if not self.encoder.intersections and not len(self.encoder.fractional):
+            self._known[key] = np.flatnonzero(placed[0])
 
     def _encode(self, sensitive_features: Any, n_rows: int) -> tuple[Floats, list[str], set[str]]:
         frame, _ = sensitive_frame(sensitive_features, n_samples=n_rows)
@@ -238,3 +252,14 @@ class GroupBook:
         counts = np.asarray(state["waiting_counts"]).tolist()
         self.waiting = dict(zip(map(str, state["waiting_names"]), counts, strict=True))
         self.source = str(state["group_source"])
+
+
+def _matrix(memberships: Any, n_rows: int) -> tuple[Floats, list[str]]:
+    """Check a matrix of memberships; plain arrays, as one row at a time, without a frame."""
+    plain = isinstance(memberships, np.ndarray) and memberships.dtype.kind in "fbiu"
+    if plain and memberships.shape[:1] == (n_rows,) and memberships.ndim == 2:
+        matrix = memberships.astype(np.float64)
+        if ((matrix >= 0) & (matrix <= 1)).all():
+            return matrix, [f"group_{j}" for j in range(matrix.shape[1])]
+    matrix, names = check_memberships(memberships, n_samples=n_rows)
+    return matrix, list(names)

@@ -121,7 +121,10 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
         while self._core.n_groups < len(book.names):
             self._core.add_group(self._log_prior([book.names[self._core.n_groups]])[0])
         self._check_active(member)
-        member *= weights[:, None]
+        return self._learn_checked(X, y, member * weights[:, None])
+
+    def _learn_checked(self, X: Floats, y: NDArray, member: Floats) -> Floats:
+        """Learn rows that were checked; the way in for one row at a time."""
         self._note_labels(y[(member > 0).any(axis=1)])
         played = self._core.learn(self._design(X), self._to_unit(y), member)
         self._warn_once()
