@@ -1,8 +1,9 @@
 """Speed of fairgroup.ranking on one core, next to the package ``reranking`` where installed.
 
 ``OMP_NUM_THREADS=1 python benchmarks/bench_ranking.py``; the peer is optional (``pip install
-reranking``). Best of several runs after one run to compile. Peaks are those of the allocations that
-NumPy and Python report.
+reranking``). Best of several runs after one run to compile. Peaks are those of the allocations
+that NumPy and Python report. Then both list re-rankers on two real sets of rankings (skipped
+where they are not found; ``FAIRGROUP_DATA_HOME`` says where they are).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from functools import partial
 import numpy as np
 from _results import write_results
 
+from fairgroup.datasets import fetch_engineering_students, fetch_trec_w3c_experts
 from fairgroup.ranking import (
     AdAuctionSimulator,
     DetConstSort,
     DetGreedy,
     VarianceAwareReranker,
     coverage_score,
+    exposure_by_group,
     impression_variance,
     variance_interval,
 )
@@ -197,12 +200,61 @@ def lists():
     return rows
 
 
+def real_lists():
+    """Exposure and ranking quality before and after, on the judgements of two real data sets."""
+    rows = []
+    for fetch in (fetch_trec_w3c_experts, fetch_engineering_students):
+        data = fetch(download_if_missing=False)
+        scores, query = np.asarray(data.target, dtype=float), np.asarray(data.query)
+        gain = scores - scores.min()
+        people = data.sensitive_features
+        people = people.iloc[:, 0] if people.shape[1] == 1 else people
+        usual = np.lexsort((-scores, query))
+        orders = {"by score": usual}
+        for ranker in (DetGreedy(), DetConstSort()):
+            order = ranker.rerank(scores, sensitive_features=people, query=query)
+            orders[type(ranker).__name__] = order
+        for name, order in orders.items():
+            table = exposure_by_group(order, sensitive_features=people, query=query)
+            worst = table["ratio"].idxmin()
+            top = exposure_by_group(
+                order, sensitive_features=people, query=query, top=50, discount="uniform"
+            )
+            rows.append(
+                {
+                    "data": fetch.__name__.removeprefix("fetch_"),
+                    "order": name,
+                    "least exposed group": worst if isinstance(worst, str) else "/".join(worst),
+                    "its exposure ratio": round(float(table["ratio"].min()), 3),
+                    "smallest ratio in the first 50": round(float(top["ratio"].min()), 3),
+                    "NDCG": round(
+                        discounted_gain(order, gain, query) / discounted_gain(usual, gain, query),
+                        4,
+                    ),
+                }
+            )
+    return rows
+
+
+def discounted_gain(order, gain, query):
+    starts = np.flatnonzero(np.diff(query[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return float((gain[order] / np.log2(place + 2)).sum())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
     rows = auctions() + reranking_of_candidates() + metrics() + lists()
     installed = ["reranking"] if importlib.util.find_spec("reranking") else []
     notes = "one core, best of several runs; the peer runs once, on an already sorted list"
+    try:
+        real = real_lists()
+    except OSError as error:
+        print(f"real rankings skipped: {error}")
+    else:
+        title = "Ranking: real lists, before and after"
+        write_results("ranking_lists", real, title=title, notes="target: each list's own shares")
     write_results("ranking", rows, title="Ranking: speed", notes=notes, libraries=installed)
 
 

@@ -234,3 +234,14 @@ def test_reference_world_acceptance():
         noisy.append((found["sex"] + found["race"]) / 2)
     assert (np.diff(noisy) < 0.02).all()
     assert noisy[0] - noisy[-1] > 0.15
+
+
+@pytest.mark.slow
+def test_reference_world_without_skew_loses_less_than_one_percent():
+    sim = AdAuctionSimulator(skew=0.0, random_state=0)
+    usual, control = (
+        sim.run_worlds(n_worlds=4),
+        sim.run_worlds(VarianceAwareReranker(), n_worlds=4),
+    )
+    ratio = [c.total_value / u.total_value for c, u in zip(control, usual, strict=True)]
+    assert np.mean(ratio) == pytest.approx(1.0, abs=0.01)
