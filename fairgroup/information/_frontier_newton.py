@@ -178,7 +178,8 @@ class _Eliminated:
         self.force = np.where(some, (self.weight * push).sum(2), 0.0)
         inverse = np.divide(1.0, total, out=np.ones_like(total), where=some)
         self.curvature = np.eye(n * m) * inverse[:, :, None]
-        self.to_x = np.kron(np.eye(n * m), np.array([[-1.0], [1.0]]))[None]
+        # A cell without rows cannot move x, whatever its coordinate does.
+        self.to_x = np.kron(np.diag(some[0].astype(float)), np.array([[-1.0], [1.0]]))[None]
 
     def decisions(self, change: Array) -> Array:
         """Coordinates (g, d) to directions of all decisions (g, r, y)."""

@@ -411,5 +411,10 @@ def _row_draws(X: Any, seed: int) -> Array:
     frame = frame.astype(dict.fromkeys(numbers, np.float64)).set_axis(
         range(frame.shape[1]), axis=1
     )
-    hashed = pd.util.hash_pandas_object(frame, index=False, hash_key=f"{seed:016d}")
-    return (hashed.to_numpy(dtype=np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64)
+    # The finaliser of SplitMix64 mixes the seed in; pandas' own key reaches text columns only.
+    mixed = hashed ^ np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
