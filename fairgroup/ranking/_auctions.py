@@ -49,6 +49,18 @@ class AuctionLog:
     ----------
     n_covered : int
         Number of covered ads.
+
+    Examples
+    --------
+    >>> from fairgroup.ranking import AuctionLog, VarianceAwareReranker
+    >>> log = AuctionLog(
+    ...     values=[[0.3, 0.2], [0.1, 0.4]],
+    ...     clusters=[0, 1],
+    ...     levels={"sex": [0, 1]},
+    ...     eligible={"sex": [[0.5, 0.5]]},
+    ... )
+    >>> log.n_covered, log.n_auctions
+    (1, 2)
     """
 
     values: Any

@@ -190,12 +190,10 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         auctions : AdAuctionSimulator, AuctionLog, sequence of AuctionLog or None, default=None
             Where candidates for the parameters are tried out, all on the same random numbers. None
             keeps the parameters as they are given.
-        eligible : mapping of attribute to array-like or DataFrame of shape (n_ads, K),
-        default=None
+        eligible : mapping of attribute to array-like of shape (n_ads, K), default=None
             Eligible distribution of each covered ad; a DataFrame names ads (index) and levels
             (columns). None takes those of the first world.
-        composition : mapping of attribute to array-like or DataFrame of shape (n_clusters, K),
-        default=None
+        composition : mapping of attribute to array-like of shape (n_clusters, K), default=None
             Group composition of each user cluster, likewise.
 
         Returns
@@ -240,9 +238,8 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         cluster : array-like of shape (n,), default=None
             User cluster. For an attribute that neither of the next two gives, the cluster's
             composition is counted: this hides skew *within* clusters.
-        sensitive_features : DataFrame or mapping of attribute to array-like of shape (n,),
-        default=None
-            Levels, for the aggregate measurement only.
+        sensitive_features : DataFrame or mapping of array-like of shape (n,), default=None
+            Levels of each attribute, for the aggregate measurement only.
         posterior : mapping of attribute to array-like of shape (n, K), default=None
             Estimated membership instead of levels, see `bisg_posterior`.
         unadjusted_ad_id : array-like of shape (n,), default=None

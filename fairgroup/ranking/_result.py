@@ -52,6 +52,15 @@ class SimulationResult:
         What the controller saw at its last snapshots.
     n_snapshots : ndarray of shape (n_covered,)
         Number of snapshots.
+
+    Examples
+    --------
+    >>> from fairgroup.ranking import AdAuctionSimulator
+    >>> result = AdAuctionSimulator(n_auctions=10_000, random_state=0).run()
+    >>> sorted(result.coverage)
+    ['race', 'sex']
+    >>> int(result.counts["sex"].sum()) == int(result.n_impressions.sum())
+    True
     """
 
     coverage: dict[str, float]
