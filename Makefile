@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 REQUIREMENTS := pyproject.toml constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-# The tests use both cores by processes; threads inside them would only get in each other's way.
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: export MKL_NUM_THREADS = 1
+# Tests and examples use the cores by processes; threads inside them only get in each other's way.
+test docs: export OMP_NUM_THREADS = 1
+test docs: export OPENBLAS_NUM_THREADS = 1
+test docs: export MKL_NUM_THREADS = 1
 test docs: export MPLBACKEND = Agg
 
 .PHONY: help demo test lint types docs format bench clean

@@ -27,6 +27,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "api_pages",
     "benchmark_pages",
+    "command_help",
 ]
 exclude_patterns = ["_build", "_ext", "_templates", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]

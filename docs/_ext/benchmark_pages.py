@@ -89,6 +89,8 @@ def write_pages(app: Any, config: Any) -> None:
         )
     entries = [f"   {path.stem}" for path in files]
     index = [
+        ".. _benchmarks:",
+        "",
         "Benchmarks",
         "==========",
         "",
