@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairgroup.online._scan_kernels import (
+from fairgroup.online._weight_kernels import (
     hedge_weights,
     log_prior_total,
     log_weight,

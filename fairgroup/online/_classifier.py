@@ -399,24 +399,6 @@ class GroupwiseClassifier(ClassifierMixin, GroupwiseBase):
         y_pred = self.predict(X, sensitive_features=sensitive_features, memberships=memberships)
         return float(accuracy_score(y, y_pred, sample_weight=sample_weight))
 
-    def to_river(self, *, sensitive_features: Any = (), memberships: Any = ()) -> Any:
-        """Wrap this model as a river classifier, which shares its state.
-
-        Parameters
-        ----------
-        sensitive_features : sequence of str, default=()
-            Keys of ``x`` that are protected attributes; they are not features.
-        memberships : sequence of str, default=()
-            Keys of ``x`` that are memberships in [0, 1], instead.
-
-        Returns
-        -------
-        model : river.base.Classifier
-        """
-        from fairgroup.online._river import wrap_classifier
-
-        return wrap_classifier(self, sensitive_features, memberships)
-
     def _rules(self) -> Rules:
         return make_rules(
             aggregator=self.aggregator,

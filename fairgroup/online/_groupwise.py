@@ -29,7 +29,7 @@ from fairgroup.online._report import alarms, group_report
 from fairgroup.online._saved import SavedState
 from fairgroup.online._scan_kernels import Rules
 from fairgroup.online._wrapped import EstimatorBank, FiniteBank, RiverBank
-from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions
+from fairgroup.utils._sklearn import Interval, StrOptions
 from fairgroup.utils._validation import check_weights
 
 __all__ = ["GroupwiseBase"]
@@ -52,7 +52,7 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
         "feedback": [StrOptions({"mixture", "prediction"})],
         "prior": [None, "array-like", dict],
         "always_on": ["boolean"],
-        "encoder": [None, HasMethods(["fit", "transform"])],
+        "encoder": [None, MembershipEncoder],
         "unseen": [StrOptions({"add", "ignore", "error"})],
         "forgetting": [Interval(Real, 0, 1, closed="right")],
         "no_active": [StrOptions({"prior", "zero", "raise"})],
@@ -336,6 +336,25 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
 
     def _check_labels(self, y: NDArray) -> NDArray:
         raise NotImplementedError
+
+    def to_river(self, *, sensitive_features: Any = (), memberships: Any = ()) -> Any:
+        """Wrap this model as a river model, which shares its state.
+
+        Parameters
+        ----------
+        sensitive_features : sequence of str, default=()
+            Keys of ``x`` that are protected attributes; they are not features.
+        memberships : sequence of str, default=()
+            Keys of ``x`` that are memberships in [0, 1], instead.
+
+        Returns
+        -------
+        model : river.base.Regressor or river.base.Classifier
+        """
+        from fairgroup.online._river import wrap_classifier, wrap_regressor
+
+        wrap = wrap_classifier if self._is_classifier else wrap_regressor
+        return wrap(self, sensitive_features, memberships)
 
     # ---- groups ---------------------------------------------------------------------------
 

@@ -29,12 +29,14 @@ __all__ = [
     "RIDGE",
     "SQUARE",
     "LinearState",
-    "first_order",
+    "dot",
+    "implicit_margin",
     "invert_gram",
-    "learn_first_order",
     "learn_second_order",
+    "nonzero",
     "peek_linear",
     "second_order",
+    "sigmoid",
 ]
 
 SQUARE, LOGIT = 0, 1  # what links x.theta to the prediction
@@ -119,7 +121,7 @@ def invert_gram(gram: NDArray, inverse: NDArray) -> None:  # pragma: no cover - 
 
 
 @njit(cache=True, nogil=True)
-def _dot(
+def dot(
     x: NDArray, theta: NDArray, columns: NDArray, used: int
 ) -> float:  # pragma: no cover - compiled
     total = 0.0
@@ -130,7 +132,7 @@ def _dot(
 
 
 @njit(cache=True, nogil=True)
-def _nonzero(x: NDArray, columns: NDArray) -> int:  # pragma: no cover - compiled
+def nonzero(x: NDArray, columns: NDArray) -> int:  # pragma: no cover - compiled
     used = 0
     for j in range(x.shape[0]):
         if x[j] != 0.0:
@@ -151,7 +153,7 @@ def _spread(
         row = inverse[j]
         for i in range(v.shape[0]):
             v[i] += xj * row[i]
-    return _dot(x, v, columns, used)
+    return dot(x, v, columns, used)
 
 
 @njit(cache=True, nogil=True)
@@ -269,8 +271,8 @@ def second_order(
         if c == 0.0 and not asked[t]:
             continue
         x = X[t]
-        used = _nonzero(x, columns)
-        margin = _dot(x, theta, columns, used)
+        used = nonzero(x, columns)
+        margin = dot(x, theta, columns, used)
         if c == 0.0 and forward == RIDGE:
             prediction[t] = sigmoid(margin) if link == LOGIT else margin
             continue
@@ -279,7 +281,7 @@ def second_order(
             h
         ):  # rounding has cost the inverse its definiteness: rebuild it now
             _refresh(gram, inverse, moment, theta, alpha, 0.0, link)
-            margin = _dot(x, theta, columns, used)
+            margin = dot(x, theta, columns, used)
             h = max(_spread(x, inverse, columns, used, v), 0.0)
         if c == 0.0:
             prediction[t] = margin / (1.0 + h)
@@ -320,86 +322,6 @@ def _fade(
         for j in range(d):
             gram[i, j] *= forgetting
             inverse[i, j] /= forgetting
-
-
-@njit(cache=True, nogil=True)
-def _diagonal_step(
-    x: NDArray,
-    y: float,
-    margin: float,
-    c: float,
-    rate: float,
-    alpha: float,
-    columns: NDArray,
-    used: int,
-    moment: NDArray,
-    theta: NDArray,
-    link: int,
-) -> None:  # pragma: no cover - compiled
-    h = 0.0
-    for k in range(used):
-        j = columns[k]
-        moment[j] += c * x[j] * x[j]
-        h += rate * x[j] * x[j] / (alpha + moment[j])
-    if link == LOGIT:
-        push = y - sigmoid(implicit_margin(margin, h, y))
-    else:
-        push = (y - margin) / (1.0 + h)
-    for k in range(used):
-        j = columns[k]
-        theta[j] += push * rate * x[j] / (alpha + moment[j])
-
-
-@njit(cache=True, nogil=True)
-def first_order(
-    X: NDArray,
-    y: NDArray,
-    weight: NDArray,
-    asked: NDArray,
-    theta: NDArray,
-    moment: NDArray,
-    tally: NDArray,
-    link: int,
-    kind: int,
-    alpha: float,
-    learning_rate: float,
-    radius: float,
-    forgetting: float,
-    prediction: NDArray,
-) -> None:  # pragma: no cover - compiled
-    """Run one group's gradient learner through rows in time order, O(d) per row.
-
-    GRADIENT: theta <- projection onto the ball of ``radius`` of theta - eta n^(-1/2) gradient,
-    where n counts the member rows of the group including this one. DIAGONAL: the implicit step
-    theta_j += P_j x_j (y - prediction after the step) with P_j = eta sqrt(n) / (alpha + sum c
-    x_j^2), so that the scale of a column does not matter. ``moment`` holds the sums of c x_j^2;
-    ``forgetting`` fades n and these sums.
-    """
-    n, d = X.shape
-    columns = np.empty(d, np.int64)
-    for t in range(n):
-        c = weight[t]
-        if c == 0.0 and not asked[t]:
-            continue
-        x = X[t]
-        used = _nonzero(x, columns)
-        margin = _dot(x, theta, columns, used)
-        prediction[t] = sigmoid(margin) if link == LOGIT else margin
-        if c == 0.0:
-            continue
-        tally[ROWS] = forgetting * tally[ROWS] + 1.0
-        if kind == GRADIENT:
-            slope = prediction[t] - y[t] if link == LOGIT else 2.0 * (margin - y[t])
-            step = -learning_rate * c * slope / np.sqrt(tally[ROWS])
-            for k in range(used):
-                theta[columns[k]] += step * x[columns[k]]
-        else:
-            rate = c * learning_rate * np.sqrt(tally[ROWS])
-            moment *= forgetting
-            _diagonal_step(x, y[t], margin, c, rate, alpha, columns, used, moment, theta, link)
-        norm = np.sqrt(np.sum(theta * theta))
-        if norm > radius:
-            theta *= radius / norm
 
 
 @njit(cache=True, nogil=True)
@@ -447,46 +369,6 @@ def learn_second_order(
 
 
 @njit(cache=True, nogil=True)
-def learn_first_order(
-    X: NDArray,
-    y: NDArray,
-    member: NDArray,
-    asked: NDArray,
-    state: LinearState,
-    link: int,
-    kind: int,
-    alpha: float,
-    learning_rate: float,
-    radius: float,
-    forgetting: float,
-    experts: NDArray,
-) -> None:  # pragma: no cover - compiled
-    """Run the gradient learners of all groups; writes experts (n, G)."""
-    n, n_groups = member.shape
-    weight, prediction = np.empty(n), np.empty(n)
-    for g in range(n_groups):
-        weight[:] = member[:, g]
-        prediction[:] = 0.0
-        first_order(
-            X,
-            y,
-            weight,
-            asked,
-            state.theta[g],
-            state.moment[g],
-            state.tally[g],
-            link,
-            kind,
-            alpha,
-            learning_rate,
-            radius,
-            forgetting,
-            prediction,
-        )
-        experts[:, g] = prediction
-
-
-@njit(cache=True, nogil=True)
 def peek_linear(
     X: NDArray,
     member: NDArray,
@@ -501,11 +383,11 @@ def peek_linear(
     v = np.empty(d)
     columns = np.empty(d, np.int64)
     for t in range(n):
-        used = _nonzero(X[t], columns)
+        used = nonzero(X[t], columns)
         for g in range(member.shape[1]):
             if member[t, g] == 0.0 and not asked[t]:
                 continue
-            margin = _dot(X[t], state.theta[g], columns, used)
+            margin = dot(X[t], state.theta[g], columns, used)
             if link == LOGIT:
                 experts[t, g] = sigmoid(margin)
             elif forward == FORWARD:

@@ -19,8 +19,8 @@ from fairgroup.online._scan_kernels import (
     ROUNDS,
     ROWS,
     SPECIALISTS,
-    log_weight,
 )
+from fairgroup.online._weight_kernels import log_weight
 
 __all__ = ["LearnedNumbers"]
 

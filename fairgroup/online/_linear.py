@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairgroup.online._blocked import blocked_ridge
+from fairgroup.online._gradient_kernels import learn_first_order
 from fairgroup.online._kernels import (
     DIAGONAL,
     FORWARD,
@@ -19,7 +20,6 @@ from fairgroup.online._kernels import (
     SQUARE,
     LinearState,
     invert_gram,
-    learn_first_order,
     learn_second_order,
     peek_linear,
 )

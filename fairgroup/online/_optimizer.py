@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 
 from fairgroup.groups._membership_encoder import EVERYONE
 from fairgroup.online._aggregators import AdaNormalHedge
-from fairgroup.online._scan_kernels import uniform
+from fairgroup.online._weight_kernels import uniform
 
 __all__ = ["GroupwiseOptimizer"]
 

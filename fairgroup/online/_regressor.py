@@ -417,24 +417,6 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
         y_pred = self.predict(X, sensitive_features=sensitive_features, memberships=memberships)
         return float(r2_score(y, y_pred, sample_weight=sample_weight))
 
-    def to_river(self, *, sensitive_features: Any = (), memberships: Any = ()) -> Any:
-        """Wrap this model as a river regressor, which shares its state.
-
-        Parameters
-        ----------
-        sensitive_features : sequence of str, default=()
-            Keys of ``x`` that are protected attributes; they are not features.
-        memberships : sequence of str, default=()
-            Keys of ``x`` that are memberships in [0, 1], instead.
-
-        Returns
-        -------
-        model : river.base.Regressor
-        """
-        from fairgroup.online._river import wrap_regressor
-
-        return wrap_regressor(self, sensitive_features, memberships)
-
     def _rules(self) -> Rules:
         return make_rules(
             aggregator=self.aggregator,

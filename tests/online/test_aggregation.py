@@ -16,11 +16,10 @@ from fairgroup.online._scan_kernels import (
     ABS_REGRET,
     DRIFT,
     REGRET,
-    log_weight,
     mix,
     scan,
-    uniform,
 )
+from fairgroup.online._weight_kernels import log_weight, uniform
 
 CHECK_VALUES = [
     (1, 2, -1.2736382276273428),
