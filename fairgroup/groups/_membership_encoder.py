@@ -147,7 +147,16 @@ class MembershipEncoder(TransformerMixin, BaseEstimator):
         ]
         self.columns_, self._named = tuple(frame.columns), named
         self.names_, self.left_out_ = self._names()
-        self.counts_ = self._stack(frame, codes).sum(axis=0)
+        self.counts_ = np.concatenate(
+            [
+                [float(len(frame))] * self.everyone,
+                *(
+                    part.counts[k]
+                    for part, k in zip(self._parts.values(), self._kept, strict=True)
+                ),
+                *(_as_given(frame, column).sum(axis=0) for column in self.fractional),
+            ]
+        )
         return self
 
     def transform(self, sensitive_features: Any) -> NDArray[np.float64]:
@@ -215,16 +224,24 @@ class MembershipEncoder(TransformerMixin, BaseEstimator):
             for columns, part in self._parts.items()
         ]
         report_outside(frame, assigned, unseen=self.unseen)
-        blocks = [np.ones((len(frame), 1))] if self.everyone else []
-        blocks += [
-            (groups[:, None] == np.flatnonzero(kept)).astype(np.float64)
-            for groups, kept in zip(assigned, self._kept, strict=True)
-        ]
-        blocks += [
-            check_memberships(frame[[column]], name=f"Column {column!r} of sensitive_features")[0]
-            for column in self.fractional
-        ]
-        return np.hstack(blocks)
+        memberships = np.zeros((len(frame), len(self.names_)))
+        memberships[:, : self.everyone] = 1.0
+        start = int(self.everyone)
+        for groups, kept in zip(assigned, self._kept, strict=True):
+            # Place of each group among the kept ones; the last two for rows in no group.
+            place = np.append(np.where(kept, start + np.cumsum(kept) - 1, -1), [-1, -1])[groups]
+            rows = np.flatnonzero(place >= 0)
+            memberships[rows, place[rows]] = 1.0
+            start += int(kept.sum())
+        for column in self.fractional:
+            memberships[:, [start]] = _as_given(frame, column)
+            start += 1
+        return memberships
+
+
+def _as_given(frame: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """Return a column of memberships as (n_samples, 1)."""
+    return check_memberships(frame[[column]], name=f"Column {column!r} of sensitive_features")[0]
 
 
 def _name(columns: tuple[str, ...], label: Levels) -> str:

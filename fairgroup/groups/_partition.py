@@ -58,6 +58,8 @@ class Partition:
         """
         keys = _keys(coded, self.sizes)
         n_keys = math.prod(self.sizes)
+        if len(self.keys) == n_keys and not self.merged:
+            return keys  # every combination is a group
         if n_keys <= max(len(keys), _SMALL_TABLE):
             table = np.full(n_keys + 2, UNSEEN)
             table[self.keys] = self.group_of_key

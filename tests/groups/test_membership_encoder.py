@@ -130,7 +130,7 @@ def test_missing_values():
     assert "sex=(missing), race=b" in grouped.names_
     with pytest.warns(FairnessWarning, match="1 rows have a missing") as record:
         memberships = MembershipEncoder(missing="ignore").fit_transform(table)
-    assert {str(w.message) for w in record} == {str(record[0].message)}
+    assert len(record) == 1
     np.testing.assert_array_equal(memberships, [[1, 0, 1, 0], [0, 0, 0, 1], [0, 1, 0, 1]])
 
 
