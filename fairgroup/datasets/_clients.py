@@ -126,3 +126,62 @@ def _law(kind: str, n_clients: int, strength: float) -> Array:
     spread = (1 + (strength * group * place if uneven else 0 * group * place)) / (2 * n_clients)
     positive = (1 + strength * tilt[kind]) / 2
     return np.stack([spread * (1 - positive), spread * positive], axis=1)
+
+
+def client_split(
+    kind: str,
+    group: NDArray[np.int64],
+    label: NDArray[np.int64],
+    *,
+    n_clients: int,
+    random_state: int | RandomState | None = None,
+    share: float = 0.2,
+    order: float = 0.9,
+) -> NDArray[np.int64]:
+    """Deal the rows of real data to clients in ways that make one kind of disparity.
+
+    The splits of Hamman and Dutta (ICLR 2024) and their code: the rows are put into an order that
+    is cut into equal parts.
+
+    Parameters
+    ----------
+    kind : {"iid", "sensitive", "synergy"}
+        "iid": at random. "sensitive": in the first half of the order `share` of the rows are of
+        group 0. "synergy": rows whose label agrees with their group come first, then
+        ``2 (1 - order)`` times as many random swaps as there are rows.
+    group, label : ndarray of shape (n_samples,)
+        0 or 1.
+    n_clients : int
+        Number of parts.
+    random_state : int, RandomState or None, default=None
+        Seed.
+    share : float, default=0.2
+        See "sensitive".
+    order : float, default=0.9
+        See "synergy"; 1 is no swap at all.
+
+    Returns
+    -------
+    clients : ndarray of shape (n_samples,)
+        0 to n_clients - 1.
+    """
+    check_option("kind", kind, ("iid", "sensitive", "synergy"))
+    rng = check_random_state(random_state)
+    n_samples = len(group)
+    rows = rng.permutation(n_samples)
+    if kind == "sensitive":
+        half = n_samples // 2
+        zeros, ones = rows[group[rows] == 0], rows[group[rows] == 1]
+        first = round(share * half)
+        start = np.r_[zeros[:first], ones[: half - first]]
+        rows = np.r_[rng.permutation(start), rng.permutation(np.setdiff1d(rows, start))]
+    elif kind == "synergy":
+        # (group, label): (1, 1), (0, 0), (1, 0), (0, 1)
+        rank = np.where(group == label, 1 - group, 3 - group)
+        rows = rows[np.argsort(rank[rows], kind="stable")]
+        swaps = rng.randint(n_samples, size=(round(n_samples * 2 * (1 - order)), 2))
+        for a, b in swaps:
+            rows[a], rows[b] = rows[b], rows[a]
+    clients = np.empty(n_samples, dtype=np.int64)
+    clients[rows] = np.arange(n_samples) * n_clients // n_samples
+    return clients
