@@ -32,7 +32,7 @@ def membership_rows(
         if (
             rows.shape != (n, len(levels))
             or not (rows >= 0).all()
-            or np.abs(rows.sum(axis=1) - 1).max() > 1e-3
+            or np.abs(rows.sum(axis=1) - 1).max(initial=0.0) > 1e-3
         ):
             raise ValueError(
                 f"posterior[{attribute!r}] must be {(n, len(levels))} with rows >= 0 that sum "
@@ -71,26 +71,27 @@ def _level_codes(column: pd.Series, levels: tuple[Hashable, ...]) -> Ints:
     return codes
 
 
-def index_of(names: pd.Index, values: Any, n: int) -> Ints:
-    """Positions of values in names, -1 for None and unknown ones; integers need no lookup."""
+def positions_of(names: tuple[Hashable, ...]) -> dict[Hashable, int] | None:
+    """Position of each name; None where the names are 0, 1, 2, ... and need no lookup."""
+    if all(isinstance(name, int) and name == i for i, name in enumerate(names)):
+        return None
+    return {name: i for i, name in enumerate(names)}
+
+
+def index_of(positions: dict[Hashable, int] | None, size: int, values: Any, n: int) -> Ints:
+    """Positions of n values among ``size`` names, -1 for None and for unknown ones."""
     if values is None:
         return np.full(n, -1)
     flat = np.atleast_1d(np.asarray(values)).ravel()
     if len(flat) != n:
         raise ValueError(f"expected {n} entries, found {len(flat)}.")
-    plain = (
-        isinstance(names.dtype, np.dtype) and names.dtype.kind == "i" and flat.dtype.kind in "iu"
-    )
-    if (
-        plain
-        and len(names)
-        and names[0] == 0
-        and names[-1] == len(names) - 1
-        and names.is_monotonic_increasing
-    ):
-        codes = flat.astype(np.int64, copy=False)
-        return np.where((codes < 0) | (codes >= len(names)), -1, codes)
-    return names.get_indexer(pd.Index(flat)).astype(np.int64)
+    if positions is not None:
+        return np.array([positions.get(value, -1) for value in flat.tolist()], dtype=np.int64)
+    whole = flat.dtype.kind in "iu" or (flat.dtype.kind == "f" and (flat == np.rint(flat)).all())
+    if not whole:
+        raise TypeError(f"expected integers, found {flat.dtype}: these names are 0, 1, 2, ...")
+    codes = flat.astype(np.int64)
+    return np.where((codes < 0) | (codes >= size), -1, codes)
 
 
 def broadcast_optional(

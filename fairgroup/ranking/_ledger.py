@@ -32,13 +32,15 @@ class Ledger:
     _layout: k.Layout
     _source: np.random.Generator | None
 
-    def report(self, *, level: float = 0.95) -> pd.DataFrame:
+    def report(self, *, level: float = 0.95, n_bootstrap: int = 200) -> pd.DataFrame:
         """What is known about every ad and attribute from the released counts.
 
         Parameters
         ----------
         level : float, default=0.95
             Confidence level of the interval.
+        n_bootstrap : int, default=200
+            Draws per ad and attribute for the interval.
 
         Returns
         -------
@@ -59,7 +61,12 @@ class Ledger:
         for p, (a, counts) in enumerate(self.released_counts_.items()):
             positive = np.maximum(counts, 0.0)
             estimate, lower, upper = variance_interval(
-                positive, self.eligible_[a], noise_var=noise_var, level=level, random_state=0
+                positive,
+                self.eligible_[a],
+                noise_var=noise_var,
+                level=level,
+                n_bootstrap=n_bootstrap,
+                random_state=0,
             )
             floor = expected_variance(
                 self.eligible_[a], np.maximum(released_n, 1), noise_var=noise_var

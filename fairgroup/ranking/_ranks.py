@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,8 +24,10 @@ class Ranks:
     attributes_: tuple[str, ...]
     levels_: dict[str, tuple[Hashable, ...]]
     _state: k.State
-    _ad_names: pd.Index
-    _cluster_names: pd.Index
+    ad_ids_: tuple[Hashable, ...]
+    cluster_ids_: tuple[Hashable, ...]
+    _ad_positions: dict[Hashable, int] | None
+    _cluster_positions: dict[Hashable, int] | None
 
     def multipliers(
         self, ad_ids: ArrayLike, clusters: ArrayLike, *, sensitive_features: Any = None
@@ -142,7 +143,11 @@ class Ranks:
 
     def _ad_index(self, ad_ids: ArrayLike) -> Ints:
         array = np.asarray(ad_ids)
-        return index_of(self._ad_names, array, array.size).reshape(array.shape)
+        flat = index_of(self._ad_positions, len(self.ad_ids_), array, array.size)
+        return flat.reshape(array.shape)
+
+    def _cluster_index(self, clusters: Any, n: int) -> Ints:
+        return index_of(self._cluster_positions, len(self.cluster_ids_), clusters, n)
 
     def _user_contexts(self, clusters: Any, sensitive_features: Any) -> Ints:
         if self.policy != "sign":
@@ -152,7 +157,7 @@ class Ranks:
                     "only policy='sign' (audits) takes them."
                 )
             flat = np.atleast_1d(np.asarray(clusters))
-            return index_of(self._cluster_names, flat, len(flat))
+            return self._cluster_index(flat, len(flat))
         if sensitive_features is None:
             raise ValueError("policy='sign' needs the sensitive_features of every auction's user.")
         return own_levels(sensitive_frame(sensitive_features)[0], self.levels_)

@@ -5,27 +5,26 @@ Inspired by the variance reduction system of Timmaraju et al. (KDD 2023); the de
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups._frame import sensitive_frame
 from fairgroup.ranking import _kernels as k
 from fairgroup.ranking._auctions import AuctionLog, read_audience
 from fairgroup.ranking._controller import Controller
 from fairgroup.ranking._fitting import learn_q_table, search_parameters, starting_parameters
-from fairgroup.ranking._impressions import (
-    index_of,
-    membership_rows,
-)
+from fairgroup.ranking._impressions import membership_rows, positions_of
 from fairgroup.ranking._ledger import Ledger
 from fairgroup.ranking._noise import NoisyCounter, on_grid
 from fairgroup.ranking._policies import empty_state
 from fairgroup.ranking._ranks import Ranks
+from fairgroup.ranking._variance import expected_variance
 from fairgroup.utils._validation import as_generator
 
 Floats = NDArray[np.float64]
@@ -199,6 +198,12 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         Returns
         -------
         self : VarianceAwareReranker
+
+        Warns
+        -----
+        FairnessWarning
+            When an ad of ``coverage_min_impressions`` would seem uneven (its expected variance is
+            above ``coverage_threshold``) even if delivery were perfect.
         """
         self._check()
         rng = as_generator(self.random_state)
@@ -216,6 +221,7 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         self._state = empty_state(self._layout, n_nodes=self._n_nodes, q_table=q_table)
         seed = None if self.noise is None else self.noise.random_state
         self._source = None if seed is None else as_generator(seed)
+        self._warn_where_noise_dominates()
         return self
 
     def partial_fit(
@@ -336,7 +342,26 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         self.cluster_ids_ = next(iter(clusters.values())).index
         self.eligible_ = {a: t.values for a, t in ads.items()}
         self.composition_ = {a: t.values for a, t in clusters.items()}
-        self._ad_names, self._cluster_names = pd.Index(self.ad_ids_), pd.Index(self.cluster_ids_)
+        self._ad_positions = positions_of(self.ad_ids_)
+        self._cluster_positions = positions_of(self.cluster_ids_)
+
+    def _warn_where_noise_dominates(self) -> None:
+        n = self.coverage_min_impressions
+        if n == 0:
+            return
+        snapshots = -(-n // self.batch_size)
+        noise_var = 0.0 if self.noise is None else float(self.noise.noise_variance(snapshots))
+        for a, eligible in self.eligible_.items():
+            floor = expected_variance(eligible.mean(axis=0), n, noise_var=noise_var)
+            if floor > self.coverage_threshold:
+                warnings.warn(
+                    f"{a!r} has {eligible.shape[1]} levels: with {n} impressions even perfectly "
+                    f"proportional delivery shows a variance of {floor:.2f}, more than "
+                    f"{self.coverage_threshold}. Use fewer levels, less noise, or larger batches, "
+                    "or judge larger ads only (coverage_min_impressions).",
+                    FairnessWarning,
+                    stacklevel=3,
+                )
 
     def _contexts_of_users(self) -> dict[str, Floats]:
         """Rows of the multiplier table: clusters, or for audits combinations of own levels."""
@@ -363,7 +388,7 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
         frame = None
         if sensitive_features is not None:
             frame = sensitive_frame(sensitive_features, n_samples=len(ads))[0]
-        clusters = index_of(self._cluster_names, cluster, len(ads))
+        clusters = self._cluster_index(cluster, len(ads))
         rows = np.concatenate(
             [
                 membership_rows(

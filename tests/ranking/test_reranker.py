@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from fairgroup.exceptions import UnseenGroupError
+from fairgroup.exceptions import FairnessWarning, UnseenGroupError
 from fairgroup.ranking import AdAuctionSimulator, NoisyCounter, VarianceAwareReranker
 
 ELIGIBLE = {"sex": [[0.5, 0.5], [0.6, 0.4]], "race": [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2]]}
@@ -20,9 +20,8 @@ COMPOSITION = {
 
 
 def fitted(policy="pi", **options):
-    return VarianceAwareReranker(policy, **{"batch_size": 10, **options}).fit(
-        eligible=ELIGIBLE, composition=COMPOSITION
-    )
+    options = {"batch_size": 10, "coverage_min_impressions": 0, **options}
+    return VarianceAwareReranker(policy, **options).fit(eligible=ELIGIBLE, composition=COMPOSITION)
 
 
 def stream(n, seed=0):
@@ -374,6 +373,8 @@ def test_bad_deliveries(delivered, error, message):
 
 def test_bad_candidates():
     reranker = fitted()
+    with pytest.raises(TypeError, match="expected integers"):
+        reranker.multipliers(["flat"], [0])
     with pytest.raises(ValueError, match="reverse the meaning"):
         reranker.rerank([-1.0, 2.0], ad_ids=[0, 1], clusters=[0])
     with pytest.raises(ValueError, match="reverse the meaning"):
@@ -399,3 +400,35 @@ def test_bad_candidates():
 def test_bad_audiences(eligible, composition, message):
     with pytest.raises(ValueError, match=message):
         VarianceAwareReranker().fit(eligible=eligible, composition=composition)
+
+
+def test_nothing_delivered_changes_nothing():
+    reranker = fitted(noise=NoisyCounter(random_state=0)).partial_fit(**stream(100))
+    before = reranker.get_state()
+    empty = {"sex": np.empty((0, 2)), "race": np.empty((0, 3))}
+    reranker.partial_fit([], sensitive_features={"sex": [], "race": []})
+    reranker.partial_fit([], posterior=empty).partial_fit([], cluster=[])
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, reranker.get_state()[name])
+
+
+def test_many_cells_under_noise_are_warned_of():
+    """Twelve intersecting groups, 300 impressions and noise: nothing to be judged at 10 %."""
+    cells = {"sex x race": np.full((1, 12), 1 / 12)}
+    noisy = VarianceAwareReranker(noise=NoisyCounter(epsilon=0.5))
+    with pytest.warns(FairnessWarning, match="12 levels: with 300 impressions"):
+        noisy.fit(eligible=cells, composition=cells)
+    exact = VarianceAwareReranker().fit(eligible=cells, composition=cells)
+    exact.partial_fit(np.zeros(50, int), sensitive_features={"sex x race": [3] * 50})
+    assert exact.log_weights_["sex x race"][0].argmin() == 3
+
+
+def test_skops_round_trip():
+    sio = pytest.importorskip("skops.io")
+    first = fitted(noise=NoisyCounter(random_state=1)).partial_fit(**stream(200))
+    data = sio.dumps(first)
+    second = sio.loads(data, trusted=sio.get_untrusted_types(data=data))
+    for reranker in (first, second):
+        reranker.partial_fit(**stream(200, seed=1))
+    for name, value in first.get_state().items():
+        np.testing.assert_array_equal(value, second.get_state()[name], err_msg=name)
