@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -75,16 +76,26 @@ def numbers_of(estimator: Any) -> np.ndarray:
     return np.concatenate([[0.0], *(a.ravel() for a in arrays if a.dtype.kind in "fiu")])
 
 
-def public_estimators() -> dict[str, type[BaseEstimator]]:
-    """Class name -> class."""
-    found = {}
+@cache
+def looked_for() -> tuple[dict[str, type[BaseEstimator]], list[str]]:
+    """Public estimators by class name, and the public names that cannot be imported."""
+    found, broken = {}, []
     for name in public_names():
         module, attribute = name.rsplit(".", 1)
-        value = getattr(import_module(module), attribute)
+        try:
+            value = getattr(import_module(module), attribute)
+        except ImportError as error:
+            broken.append(f"{name}: {error}")
+            continue
         learns = hasattr(value, "fit") or hasattr(value, "partial_fit")
         if inspect.isclass(value) and issubclass(value, BaseEstimator) and learns:
             found[value.__name__] = value
-    return found
+    return found, broken
+
+
+def public_estimators() -> dict[str, type[BaseEstimator]]:
+    """Class name -> class."""
+    return looked_for()[0]
 
 
 def on_tables(*, toys: bool = True) -> list[Any]:

@@ -53,6 +53,11 @@ def encode_groups(
         Fitted; None when there are no groups.
     groups : GroupCodes
 
+    Raises
+    ------
+    ValueError
+        For another number of rows, and for an encoder that puts a row into several groups.
+
     Warns
     -----
     FairnessWarning
@@ -71,6 +76,11 @@ def encode_groups(
     else:
         encoder = GroupEncoder() if encoder is None else clone(encoder)
         groups = encoder.fit_transform(sensitive_features)
+    if groups.codes.ndim != 1:
+        raise ValueError(
+            f"{type(estimator).__name__} needs every row in one group, but the encoder has "
+            "intersections=False; set it to True."
+        )
     if len(groups) != n_samples:
         raise ValueError(
             f"sensitive_features has {len(groups)} rows, but X has {n_samples}; "

@@ -39,6 +39,16 @@ def test_a_wrong_number_of_rows_is_named():
         encode_groups(["f", "m", "f"], 2)
 
 
+def test_overlapping_groups_are_refused():
+    with pytest.raises(ValueError, match="ReweighedLogistic needs every row in one group"):
+        encode_groups(
+            [["f", "a"]],
+            1,
+            encoder=GroupEncoder(intersections=False),
+            estimator=ReweighedLogistic(),
+        )
+
+
 def test_reweighing_makes_group_and_label_independent():
     rng = np.random.default_rng(0)
     codes, labels = rng.integers(-1, 3, 500), rng.integers(0, 2, 500)
