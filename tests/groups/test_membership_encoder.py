@@ -37,12 +37,24 @@ def reference(frame: pd.DataFrame, max_arity: int) -> pd.DataFrame:
         st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.booleans()), min_size=1, max_size=20
     ),
     st.integers(1, 4),
+    st.integers(0, 4),
+    st.booleans(),
 )
-def test_agrees_with_comparison_row_by_row(rows, max_arity):
+def test_agrees_with_comparison_row_by_row(rows, max_arity, min_group_size, everyone):
     frame = pd.DataFrame(rows, columns=["x", "y", "z"])
-    encoder = MembershipEncoder(intersections=True, max_arity=max_arity)
+    encoder = MembershipEncoder(
+        intersections=True,
+        max_arity=max_arity,
+        min_group_size=min_group_size,
+        everyone=everyone,
+    )
     memberships = encoder.fit_transform(frame)
     expected = reference(frame, min(max_arity, 3))
+    small = [name for name in expected if "," in name and expected[name].sum() < min_group_size]
+    expected = expected.drop(columns=small)
+    if everyone:
+        expected.insert(0, "everyone", 1.0)
+    assert encoder.left_out_ == tuple(small)
     assert encoder.names_ == tuple(expected.columns)
     np.testing.assert_array_equal(memberships, expected.to_numpy())
     np.testing.assert_array_equal(encoder.counts_, expected.sum())
