@@ -83,7 +83,7 @@ def make_client_app(folder, n_epochs):
 
 
 def decompose_round(replies, weighted_by_key):
-    """Flower's aggregation of evaluation metrics: from the clients' tables to the decomposition."""
+    """Flower aggregation of evaluation metrics: from the tables to the decomposition."""
     table, _ = aggregate_counts(replies)
     audit = DisparityDecomposition().fit_counts(table)
     sent = [next(iter(reply.metric_records.values())) for reply in replies]

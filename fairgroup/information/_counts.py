@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fairgroup.groups._frame import sensitive_frame
 from fairgroup.groups._levels import factorize, look_up
-from fairgroup.utils._cells import COUNT, cell_counts, is_distributed, join_columns
+from fairgroup.utils._cells import COUNT, cell_counts, is_distributed, pooled_columns
 from fairgroup.utils._validation import check_weights
 
-__all__ = ["Levels", "contingency_table", "count_cells", "encode", "pooled_columns"]
+__all__ = ["Levels", "contingency_table", "count_cells", "encode"]
 
 Levels = tuple[Hashable, ...]
 
@@ -164,30 +164,6 @@ def count_cells(
     key = np.ravel_multi_index([np.asarray(c, dtype=np.intp) for c in codes], tuple(sizes))
     total = np.bincount(key, weights=weights, minlength=int(np.prod(sizes)))
     return total.reshape(tuple(sizes)).astype(np.float64)
-
-
-def pooled_columns(variables: Sequence[Any], sample_weight: Any = None) -> tuple[list[Any], Any]:
-    """Reduce Dask series (or frames) of the same rows to their distinct combinations, with the
-    counts as weights.
-    """
-    flat: dict[str, Any] = {}
-    groups: list[list[str]] = []
-    for i, variable in enumerate(variables):
-        wide = is_distributed(variable) and variable.ndim == 2
-        parts = list(variable.columns) if wide else [getattr(variable, "name", None)]
-        names = [f"{i} {part}" for part in parts]
-        flat |= {n: variable[p] if wide else variable for n, p in zip(names, parts, strict=True)}
-        groups.append(names)
-    if sample_weight is not None:
-        flat["weight"] = sample_weight
-    cells = cell_counts(
-        join_columns(flat),
-        [name for names in groups for name in names],
-        weight=None if sample_weight is None else "weight",
-    )
-    # Names go back to what the user gave, without the position that kept them apart.
-    found = [cells[names].rename(columns=lambda n: n.split(" ", 1)[1]) for names in groups]
-    return found, cells[COUNT].to_numpy()
 
 
 def _from_frame(data: Any, variables: Sequence[Any], weight: Any) -> tuple[list[Any], Any]:

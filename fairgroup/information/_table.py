@@ -16,9 +16,9 @@ from fairgroup.groups import GroupEncoder
 from fairgroup.groups._codes import GroupCodes
 from fairgroup.groups._consume import encode_groups
 from fairgroup.groups._levels import factorize
-from fairgroup.information._counts import Levels, count_cells, encode, pooled_columns
+from fairgroup.information._counts import Levels, count_cells, encode
 from fairgroup.information._measures import as_tables
-from fairgroup.utils._cells import is_distributed
+from fairgroup.utils._cells import is_distributed, pooled_columns
 from fairgroup.utils._validation import check_weights
 
 __all__ = ["LabelledTable", "Rows", "group_labels"]

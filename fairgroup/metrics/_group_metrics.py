@@ -32,6 +32,7 @@ from fairgroup.metrics._result import GroupMetrics
 from fairgroup.metrics._scores import SCORE_METRICS
 from fairgroup.metrics._summaries import GAPS
 from fairgroup.metrics._sums import SUM_METRICS
+from fairgroup.utils._cells import is_distributed, repeated_rows
 from fairgroup.utils._validation import as_generator, check_weights
 
 DEFAULT_LABEL_METRICS = (
@@ -81,7 +82,8 @@ def group_metrics(
         Predicted labels or numbers. None when only score metrics are asked for.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), or frame
         Protected attributes (pandas, polars, arrays) or ready GroupCodes. A continuous column is
-        an error that says how to bin it.
+        an error that says how to bin it. Labels, predictions and attributes may be Dask columns of
+        one frame; they are reduced to counts by Dask.
     metrics : str, callable, list, dict or None, default=None
         Names, callables ``metric(y_true, y_pred[, sample_weight])``, or a dict of name -> name or
         callable. A name of :meth:`GroupMetrics.gaps` stands for the rates it needs. None chooses
@@ -151,6 +153,13 @@ def group_metrics(
     0.5
     """
     _check_draws(n_bootstrap, confidence_level)
+    given = (y_true, y_pred, sensitive_features, control_features)
+    if any(is_distributed(columns) for columns in given):
+        if y_score is not None or sample_weight is not None:
+            raise ValueError(
+                "Dask data is counted by level: give neither y_score nor sample_weight."
+            )
+        y_true, y_pred, sensitive_features, control_features = repeated_rows(given)
     n_samples = _length(y_true, y_pred, y_score, sample_weight)
     weight = None if sample_weight is None else check_weights(sample_weight, n_samples)
     groups = encode(sensitive_features, encoder, n_samples, "sensitive_features")

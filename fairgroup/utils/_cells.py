@@ -8,7 +8,14 @@ from typing import Any
 import narwhals as nw
 import pandas as pd
 
-__all__ = ["COUNT", "cell_counts", "is_distributed", "join_columns"]
+__all__ = [
+    "COUNT",
+    "cell_counts",
+    "is_distributed",
+    "join_columns",
+    "pooled_columns",
+    "repeated_rows",
+]
 
 COUNT = "(count)"
 
@@ -83,3 +90,53 @@ def cell_counts(data: Any, columns: Sequence[str], *, weight: str | None = None)
     total = nw.len() if weight is None else nw.col(weight).sum()
     counted = frame.group_by(*columns, drop_null_keys=False).agg(total.alias(COUNT))
     return counted.collect().to_pandas()
+
+
+def pooled_columns(variables: Sequence[Any], sample_weight: Any = None) -> tuple[list[Any], Any]:
+    """Reduce Dask series (or frames) of the same rows to their distinct combinations, with the
+    counts as weights.
+    """
+    flat: dict[str, Any] = {}
+    groups: list[list[str]] = []
+    for i, variable in enumerate(variables):
+        wide = is_distributed(variable) and variable.ndim == 2
+        parts = list(variable.columns) if wide else [getattr(variable, "name", None)]
+        names = [f"{i} {part}" for part in parts]
+        flat |= {n: variable[p] if wide else variable for n, p in zip(names, parts, strict=True)}
+        groups.append(names)
+    if sample_weight is not None:
+        flat["weight"] = sample_weight
+    cells = cell_counts(
+        join_columns(flat),
+        [name for names in groups for name in names],
+        weight=None if sample_weight is None else "weight",
+    )
+    # Names go back to what the user gave, without the position that kept them apart.
+    found = [cells[names].rename(columns=lambda n: n.split(" ", 1)[1]) for names in groups]
+    return found, cells[COUNT].to_numpy()
+
+
+def repeated_rows(variables: Sequence[Any]) -> list[Any]:
+    """Dask series or frames of the same rows as columns in memory, for what needs rows.
+
+    The engine counts the distinct combinations; each is then repeated as often as it occurs, so
+    that codes of levels, not the data, come to this process. Rows are in no particular order.
+
+    Parameters
+    ----------
+    variables : sequence of Dask series, Dask frames or None
+        None stays None.
+
+    Returns
+    -------
+    columns : list of DataFrame, Series or None
+    """
+    given = [variable for variable in variables if variable is not None]
+    found, count = pooled_columns(given)
+    found = [frame.astype("category").loc[frame.index.repeat(count)] for frame in found]
+    rows = iter([frame.reset_index(drop=True) for frame in found])
+    tables = [None if variable is None else next(rows) for variable in variables]
+    return [
+        table if table is None or variable.ndim == 2 else table.iloc[:, 0]
+        for variable, table in zip(variables, tables, strict=True)
+    ]

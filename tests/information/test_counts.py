@@ -12,6 +12,7 @@ from fairgroup.information import (
     client_counts,
     contingency_table,
 )
+from fairgroup.metrics import group_metrics
 
 
 @pytest.fixture
@@ -230,3 +231,31 @@ def test_replies_of_flower_clients():
     assert_array_equal(table[..., 1], first + second)
     with pytest.raises(ValueError, match="no metric record"):
         aggregate_counts([app.RecordDict({})])
+
+
+def test_group_metrics_of_dask_columns(frame):
+    dd = pytest.importorskip("dask.dataframe")
+    frame["label"] = (frame["decision"] + (frame["weight"] > 0.8)) % 2
+    data = dd.from_pandas(frame, npartitions=3)
+    settings = {
+        "metrics": ["accuracy", "selection_rate", "count"],
+        "n_bootstrap": 50,
+        "random_state": 0,
+    }
+    expected = group_metrics(
+        frame["label"], frame["decision"], sensitive_features=frame[["sex", "race"]], **settings
+    )
+    found = group_metrics(
+        data["label"], data["decision"], sensitive_features=data[["sex", "race"]], **settings
+    )
+    pd.testing.assert_frame_equal(found.by_group, expected.by_group)
+    pd.testing.assert_series_equal(found.overall, expected.overall)
+    single = group_metrics(data["label"], data["decision"], sensitive_features=data["sex"])
+    assert single.by_group.index.name == "sex"
+    with pytest.raises(ValueError, match="counted by level"):
+        group_metrics(
+            data["label"],
+            data["decision"],
+            sensitive_features=data["sex"],
+            sample_weight=frame["weight"],
+        )
