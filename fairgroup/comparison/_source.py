@@ -140,9 +140,6 @@ def _read_file(path: Path) -> pd.DataFrame:
     if not len(frame):
         raise ValueError(f"{str(path)!r} has a header but no rows.")
     frame.columns = frame.columns.map(str)
-    if frame.columns.has_duplicates:
-        twice = sorted(set(frame.columns[frame.columns.duplicated()]))
-        raise ValueError(f"{str(path)!r} has several columns called {twice[0]!r}; rename them.")
     return text_to_category(frame)
 
 
@@ -150,10 +147,14 @@ def _parse_file(path: Path) -> pd.DataFrame:
     if path.suffix in _PARQUET:
         require("pyarrow", extra="data")
         return pd.read_parquet(path).reset_index(drop=True)
-    header = pd.read_csv(path, nrows=0)
+    header = pd.read_csv(path, nrows=1, header=None, dtype=str)
     separator = ","
-    if header.shape[1] == 1:  # one column whose name holds another separator
-        separator = next((s for s in _SEPARATORS if s in header.columns[0]), ",")
+    if header.shape[1] == 1:  # one name that holds another separator
+        separator = next((s for s in _SEPARATORS if s in str(header.iloc[0, 0])), ",")
+        header = pd.read_csv(path, nrows=1, header=None, dtype=str, sep=separator)
+    names = header.iloc[0]
+    if names.duplicated().any():  # pandas would number them and go on
+        raise ValueError(f"several columns are called {names[names.duplicated()].iloc[0]!r}")
     return pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
 
 

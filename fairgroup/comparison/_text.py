@@ -253,7 +253,10 @@ def group_text(
     left_out = [plain_name(m) for m in found[0].metrics if m not in metrics]
     if left_out:
         lines.append(f"Not shown for lack of width: {', '.join(left_out)}.")
-    lines += ["", *_disparity_table(result, colour)]
+    differences = _disparity_table(result, colour)
+    if width is not None and max(map(_length, differences)) > width:
+        differences = _disparity_list(result, colour)
+    lines += ["", *differences]
     if result.n_bootstrap:
         level = f"{100 * result.confidence_level:g} %"
         lines += ["", f"In brackets: {level} bootstrap intervals."]
@@ -279,6 +282,17 @@ def _disparity_table(result: GroupMetrics, colour: bool) -> list[str]:
     ]
     header = ["largest difference", *titles]
     return text_table(header, rows, colours=[""] * len(rows) if colour else None)
+
+
+def _disparity_list(result: GroupMetrics, colour: bool) -> list[str]:
+    """The same with a line for each value, for narrow terminals."""
+    rows = [
+        [plain_name(name), title, _with_bounds(cell)]
+        for name, cells in disparities(result).items()
+        for title, cell in cells.items()
+    ]
+    header = ["largest difference", "between groups by", "value"]
+    return text_table(header, rows, n_left=2, colours=[""] * len(rows) if colour else None)
 
 
 def _with_bounds(cell: Cell) -> str:
