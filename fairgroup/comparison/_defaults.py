@@ -90,10 +90,12 @@ def _reduction(setup: Setup) -> Any:
 
 def _grid_search(setup: Setup) -> Any:
     reduction = _reduction(setup)
-    # The grid has one dimension less than there are groups: with several, the same number of
-    # models must lie closer to the unmitigated one to be of use.
+    # The grid has one dimension less than there are groups: with several, the models must be more
+    # and lie closer to the unmitigated one to be of use.
     if len(setup.group_encoder.labels_) > 2:
-        reduction.set_params(reductionclassifier__grid_limit=0.5)
+        reduction.set_params(
+            reductionclassifier__grid_size=30, reductionclassifier__grid_limit=0.2
+        )
     return reduction
 
 
@@ -113,6 +115,24 @@ def _correlation_remover(setup: Setup) -> Any:
     from fairgroup.comparison._adapters import Decorrelated
 
     return Decorrelated(clone(setup.base), preprocessor=clone(setup.preprocessor))
+
+
+def _groupwise(setup: Setup, name: str) -> Any:
+    from fairgroup import online
+    from fairgroup.groups import MembershipEncoder
+
+    encoder = MembershipEncoder(
+        intersections=True, min_group_size=30, missing=setup.group_encoder.missing
+    )
+    return setup.pipeline(getattr(online, name)(encoder=encoder))
+
+
+def _groupwise_class(setup: Setup) -> Any:
+    return _groupwise(setup, "GroupwiseClassifier")
+
+
+def _groupwise_number(setup: Setup) -> Any:
+    return _groupwise(setup, "GroupwiseRegressor")
 
 
 METHODS: tuple[Method, ...] = (
@@ -149,6 +169,8 @@ METHODS: tuple[Method, ...] = (
         _correlation_remover,
         {"alpha": [0.5, 1.0]},
     ),
+    Method("groupwise online", (BINARY,), _groupwise_class),
+    Method("groupwise online", (REGRESSION,), _groupwise_number),
 )
 
 
