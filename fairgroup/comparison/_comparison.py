@@ -44,6 +44,25 @@ class Comparison:
     See Also
     --------
     compare : Makes it.
+
+    Examples
+    --------
+    >>> import fairgroup
+    >>> from fairgroup.datasets import load_lending
+    >>> lending = load_lending()
+    >>> comparison = fairgroup.compare(
+    ...     lending.data,
+    ...     lending.target,
+    ...     sensitive_features=lending.sensitive_features["sex"],
+    ...     methods=["unmitigated"],
+    ...     cv=2,
+    ...     random_state=0,
+    ...     verbose=False,
+    ... )
+    >>> comparison.choose(max_unfairness=0.1)
+    ('unmitigated', '')
+    >>> comparison.audit(n_bootstrap=0).by_group["count"].tolist()
+    [10129.0, 9871.0]
     """
 
     table: pd.DataFrame

@@ -41,8 +41,22 @@ class ComparisonDisplay:
 
     Examples
     --------
+    >>> import fairgroup
     >>> from fairgroup.comparison import ComparisonDisplay
-    >>> display = ComparisonDisplay.from_comparison(comparison)  # doctest: +SKIP
+    >>> from fairgroup.datasets import load_lending
+    >>> lending = load_lending()
+    >>> comparison = fairgroup.compare(
+    ...     lending.data,
+    ...     lending.target,
+    ...     sensitive_features=lending.sensitive_features["sex"],
+    ...     methods=["unmitigated"],
+    ...     cv=2,
+    ...     random_state=0,
+    ...     verbose=False,
+    ... )
+    >>> display = ComparisonDisplay.from_comparison(comparison)
+    >>> display.ax_.get_xlabel()
+    'demographic parity difference  (lower is better)'
     """
 
     def __init__(
