@@ -339,9 +339,11 @@ def _invert_bootstrap(
         drawn /= _positive(drawn.sum(axis=2))[..., None]
         seen = 0.5 * np.abs(drawn - e[i]).sum(axis=2)
         bottom, top = np.quantile(seen, tails, axis=0)
-        inside = scales[(bottom <= observed[i] + TIE) & (observed[i] <= top + TIE)]
-        ends = (inside[0], inside[-1]) if inside.size else (1.0, 1.0)
-        lower[i], upper[i] = ends[0] * observed[i], min(ends[1] * observed[i], 1.0)
+        # both quantiles rise with the scale: the interval ends where they cross the observed one
+        ends = (
+            np.interp(observed[i], np.maximum.accumulate(edge), scales) for edge in (top, bottom)
+        )
+        lower[i], upper[i] = (min(scale * observed[i], 1.0) for scale in ends)
     return lower, upper
 
 

@@ -294,6 +294,26 @@ def test_search_improves_and_is_reproducible():
     assert kept.params_["ki"] == 0.1
 
 
+def test_search_of_the_threshold_policy_respects_the_limits():
+    sim = AdAuctionSimulator(n_covered=6, n_other=6, n_auctions=20_000, random_state=3)
+    options = {"search_iterations": 2, "search_candidates": 6, "search_worlds": 1}
+    found = VarianceAwareReranker("threshold", m_min=0.8, m_max=1.5, random_state=0, **options)
+    params = found.fit(sim).params_
+    assert 1 <= params["m_up"] <= 1.5
+    assert 0.8 <= params["m_down"] <= 1
+    log = sim.sample()[0]
+    again = clone(found).fit([log])
+    assert again.params_ == params
+
+
+def test_search_without_a_large_enough_ad_says_so():
+    sim = AdAuctionSimulator(n_auctions=500, random_state=0)
+    with pytest.raises(ValueError, match="no covered ad gets more than 300"):
+        VarianceAwareReranker(search_iterations=1).fit(sim)
+    options = {"search_candidates": 2, "search_worlds": 1, "coverage_min_impressions": 10}
+    VarianceAwareReranker(search_iterations=1, coverage_threshold=0.5, **options).fit(sim)
+
+
 def test_q_learning_learns():
     sim = AdAuctionSimulator(n_covered=6, n_other=6, n_auctions=20_000, random_state=3)
     reranker = VarianceAwareReranker(
