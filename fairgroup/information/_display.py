@@ -183,6 +183,7 @@ class DisparityDecompositionDisplay:
         ]
         ax.set_yticks(position, names)
         ax.set_xlabel(f"share of the local disparity [{self.units}]")
+        ax.locator_params(axis="x", nbins=5)
         ax.set_title("Which client adds how much")
 
 
