@@ -1,8 +1,15 @@
-from . import comparison, datasets, exceptions, groups, metrics, ranking
+from . import comparison, datasets, exceptions, groups, metrics, online, ranking
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
 from .groups import GroupEncoder, MembershipEncoder, SensitiveColumns, SensitiveEncoder
+from .online import (
+    AdaNormalHedge,
+    GroupwiseClassifier,
+    GroupwiseOptimizer,
+    GroupwiseRegressor,
+    Specialists,
+)
 from .ranking import (
     AdAuctionSimulator,
     DetConstSort,
@@ -13,13 +20,18 @@ from .ranking import (
 
 __all__ = [
     "AdAuctionSimulator",
+    "AdaNormalHedge",
     "DetConstSort",
     "DetGreedy",
     "GroupEncoder",
+    "GroupwiseClassifier",
+    "GroupwiseOptimizer",
+    "GroupwiseRegressor",
     "MembershipEncoder",
     "NoisyCounter",
     "SensitiveColumns",
     "SensitiveEncoder",
+    "Specialists",
     "VarianceAwareReranker",
     "__version__",
     "compare",
@@ -28,6 +40,7 @@ __all__ = [
     "exceptions",
     "groups",
     "metrics",
+    "online",
     "ranking",
     "show_versions",
 ]
