@@ -409,12 +409,12 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
             if self.policy != "sign"
             else self._user_contexts(clusters, sensitive_features)
         )
+        outcome = self._outcome(len(ads), unadjusted_ad_id, value, unadjusted_value)
         due = self._due_snapshots(ads)
         noise = np.zeros((due, rows.shape[1]))
         if self.noise is not None:
             noise = self.noise.draw(noise.shape, self._source)
             rows = on_grid(rows, self.noise.noise_scale)
-        outcome = self._outcome(len(ads), unadjusted_ad_id, value, unadjusted_value)
         return k.count_impressions(
             self._state,
             self._settings,
