@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -111,15 +114,38 @@ def run_fold(
     """
     train, test = split
     result = Fold(candidate.key, number, test)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _logged() as logged:
         warnings.simplefilter("always")
         try:
             extra = _fit_and_measure(candidate, table, train, result, metrics, levels)
         except Exception as error:
             result.error = f"{type(error).__name__}: {error}"
             extra = []
-    result.messages = tuple(dict.fromkeys(_message(w) for w in caught if _concerns_user(w)))
+    said = [_message(w) for w in caught if _concerns_user(w)]
+    result.messages = tuple(dict.fromkeys([*said, *logged]))
     return [result, *extra]
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect what libraries log as a warning, as fairlearn does, and do not print it per fit."""
+    texts: list[str] = []
+    handler = _Collector(texts)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield texts
+    finally:
+        root.removeHandler(handler)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(f"Log: {' '.join(record.getMessage().split())}")
 
 
 def _concerns_user(warning: warnings.WarningMessage) -> bool:

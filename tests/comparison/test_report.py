@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import json
+import logging
 import os
 import re
 import shutil
@@ -46,6 +47,7 @@ class Complains(LogisticRegression):
 
     def fit(self, X, y):
         warnings.warn("the <i>solver</i> stopped early", FairnessWarning, stacklevel=1)
+        logging.getLogger("peer").warning("logged, %d times", 2)
         return super().fit(X, y)
 
 
@@ -208,6 +210,14 @@ def test_the_results_mark_the_front_and_the_failures(text, comparison):
         accuracy = comparison.table.loc[key, "accuracy"]
         assert (f"{accuracy:.3f}" if np.isfinite(accuracy) else "–") in row
     assert "RuntimeError: no &lt;b&gt;such&lt;/b&gt; solver" in table
+
+
+def test_warnings_and_log_lines_of_methods_are_counted(text, comparison):
+    found = set(comparison.messages.itertuples(index=False, name=None))
+    name = "penalised & <b>bold</b>"
+    assert (name, "FairnessWarning: the <i>solver</i> stopped early", 6) in found
+    assert (name, "Log: logged, 2 times", 6) in found
+    assert "<td>logged, 2 times</td>" in text
 
 
 def test_a_difference_has_no_negative_bound(text, comparison):
