@@ -273,6 +273,34 @@ def test_audit_of_one_class_against_the_rest_and_of_numbers(run, tmp_path):
     assert overall["mean_absolute_error"]["value"] == pytest.approx(error)
 
 
+@pytest.mark.parametrize(
+    ("values", "positive"), [([0.0, 1.0], "0"), ([False, True], "false"), ([0, 1], "0")]
+)
+def test_the_positive_class_is_found_by_its_value(run, tmp_path, values, positive):
+    frame = table().replace({"repaid": {"no": values[0], "yes": values[1]}})
+    frame["approved"] = frame["approved"].map({"no": values[0], "yes": values[1]})
+    frame.to_csv(tmp_path / "v.csv", index=False)
+    status, output, _ = run(
+        *("audit", tmp_path / "v.csv", *AUDIT, "--positive", positive, "--json", "-"),
+    )
+    assert status == 0
+    rate = json.loads(output)["groups"][0]["metrics"]["base_rate"]["value"]
+    assert rate == pytest.approx((table()["repaid"] == "no").mean())
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m fairgroup datasets | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.startswith("name")
+    assert done.stderr == ""
+
+
 def test_missing_protected_values_are_a_group(run, tmp_path):
     frame = table()
     frame.loc[:49, "sex"] = None

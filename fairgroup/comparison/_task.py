@@ -235,7 +235,7 @@ def _target(
         )
     if positive is None:
         return _values(y), labels[-1] if len(labels) == 2 else None, None
-    label = next((value for value in labels if str(value) == positive), None)
+    label = next((value for value in labels if _is_named(value, positive)), None)
     if label is None:
         shown = ", ".join(map(str, labels[:10])) + (" ..." if len(labels) > 10 else "")
         raise ValueError(
@@ -244,6 +244,18 @@ def _target(
     if len(labels) == 2:
         return _values(y), label, None
     return (y == label).astype("int64"), 1, f"target: 1 where {column} is {label}, else 0"
+
+
+def _is_named(value: Any, text: str) -> bool:
+    """Return whether the text means the value: 1 also means 1.0, and true means 1."""
+    if str(value) == text:
+        return True
+    if not isinstance(value, int | float):
+        return False
+    try:
+        return float({"true": "1", "false": "0"}.get(text.lower(), text)) == value
+    except ValueError:
+        return False
 
 
 def _sorted(labels: list[Any]) -> list[Any]:
