@@ -59,6 +59,7 @@ class AdaNormalHedge(_Sleeping):
     Parameters
     ----------
     n_experts : int
+        Number of experts, sleeping ones included.
     prior : array-like of shape (n_experts,), default=None
         Positive weights; None: equal.
 
@@ -158,7 +159,17 @@ class AdaNormalHedge(_Sleeping):
         }
 
     def set_state(self, state: dict[str, Floats]) -> Self:
-        """Continue from what `get_state` returned."""
+        """Continue from what `get_state` returned.
+
+        Parameters
+        ----------
+        state : dict
+            Arrays of an aggregator with as many experts.
+
+        Returns
+        -------
+        self : object
+        """
         self.regret, self.abs_regret = np.array(state["regret"]), np.array(state["abs_regret"])
         self._drift, self.log_prior = np.array(state["drift"]), np.array(state["log_prior"])
         return self
@@ -173,6 +184,7 @@ class Specialists(_Sleeping):
     Parameters
     ----------
     n_experts : int
+        Number of experts, sleeping ones included.
     eta : float
         Mixability of the loss: squared loss of labels in [0, 1] 1/2 for the averaged prediction, 2
         for Vovk's substitution; log loss 1 for averaged probabilities.
@@ -250,6 +262,16 @@ class Specialists(_Sleeping):
         return {"log_mass": self.log_mass.copy(), "log_prior": self.log_prior.copy()}
 
     def set_state(self, state: dict[str, Floats]) -> Self:
-        """Continue from what `get_state` returned."""
+        """Continue from what `get_state` returned.
+
+        Parameters
+        ----------
+        state : dict
+            Arrays of an aggregator with as many experts.
+
+        Returns
+        -------
+        self : object
+        """
         self.log_mass, self.log_prior = np.array(state["log_mass"]), np.array(state["log_prior"])
         return self

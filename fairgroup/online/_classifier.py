@@ -58,10 +58,31 @@ class GroupwiseClassifier(ClassifierMixin, GroupwiseBase):
         As in `GroupwiseRegressor`.
     feedback : {"mixture", "prediction"}, default="mixture"
         Loss that regrets are measured from.
-    prior, always_on, encoder, unseen, forgetting, no_active, learning_rate, radius, engine
-        As in `GroupwiseRegressor`; with ``no_active="zero"`` the probability is zero.
-    block_size, refresh_every, random_state
-        As in `GroupwiseRegressor`.
+    prior : dict or array-like of shape (n_groups,), default=None
+        Positive weight of each group (dict: by name, others 1). None: equal.
+    always_on : bool, default=True
+        Whether a group ``"everyone"`` comes first. Without it nothing is guaranteed for all rows.
+    encoder : MembershipEncoder, default=None
+        How ``sensitive_features`` become groups; see `GroupwiseRegressor`.
+    unseen : {"add", "ignore", "error"}, default="add"
+        Groups that appear later: "add" starts a learner for them.
+    forgetting : float, default=1.0
+        Factor by which a group's past fades with each of its rows. No bound below one.
+    no_active : {"prior", "zero", "raise"}, default="prior"
+        Rows in no group: predicted by the prior-weighted mean of all learners, with probability
+        zero, or refused. Nothing is learned from them.
+    learning_rate : float, default=0.5
+        Step size of "logistic_sgd" and "logistic_diagonal".
+    radius : float, default=None
+        Largest norm of their coefficients. None: no limit.
+    engine : {"auto", "rank_one", "blocked"}, default="auto"
+        How batches run through "ridge" and "vaw"; see `GroupwiseRegressor`.
+    block_size : int, default=64
+        Rows per matrix product.
+    refresh_every : int, default=1000
+        Rank-one updates between two recomputations of an inverse from its Gram matrix.
+    random_state : int, RandomState instance or None, default=None
+        For ``combine="sample"``.
 
     Attributes
     ----------
@@ -250,11 +271,13 @@ class GroupwiseClassifier(ClassifierMixin, GroupwiseBase):
         y : array-like of shape (n_samples,)
         classes : array-like of shape (2,), default=None
             Needed in the first call, unless its labels hold both classes.
-        sensitive_features, memberships, sample_weight
+        sensitive_features, memberships
             As in `fit`.
         sensitive_groups : array-like, default=None
             Groups to know from the start: names of the columns of ``memberships``, or rows of
             attributes with the levels of ``sensitive_features``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            In [0, 1]; multiplies the memberships.
 
         Returns
         -------

@@ -48,6 +48,7 @@ class GroupwiseOptimizer(BaseEstimator):
     always_on : bool, default=True
         Whether a group ``"everyone"`` comes first.
     random_state : int, RandomState instance or None, default=None
+        Seed of the perturbations and of the group that is drawn.
 
     Attributes
     ----------
@@ -226,7 +227,17 @@ class GroupwiseOptimizer(BaseEstimator):
         return state | arrays | {"group_names": np.array(self.group_names_, dtype=str)}
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Continue from what `get_state` returned, on an optimizer with the same parameters."""
+        """Continue from what `get_state` returned, on an optimizer with the same parameters.
+
+        Parameters
+        ----------
+        state : mapping
+            What `get_state` returned, or the archive that ``numpy.load`` gives for it.
+
+        Returns
+        -------
+        self : GroupwiseOptimizer
+        """
         self._check_parameters()
         self.group_names_ = [str(name) for name in state["group_names"]]
         self._hedge = AdaNormalHedge(len(self.group_names_)).set_state(

@@ -303,11 +303,13 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
         X : array-like of shape (n_samples, n_features)
             In time order. No rows: only initialises.
         y : array-like of shape (n_samples,)
-        sensitive_features, memberships, sample_weight
+        sensitive_features, memberships
             As in `fit`.
         sensitive_groups : array-like, default=None
             Groups to know from the start: names of the columns of ``memberships``, or rows of
             attributes with the levels of ``sensitive_features``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            In [0, 1]; multiplies the memberships.
 
         Returns
         -------

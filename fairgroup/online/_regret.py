@@ -44,6 +44,7 @@ def groupwise_regret(
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
+        Labels, and predictions made before each label was known.
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
         Protected attributes; each level is a group.
     memberships : array-like or DataFrame of shape (n_samples, n_groups), default=None
