@@ -1,8 +1,9 @@
-from . import comparison, datasets, exceptions, groups, metrics, online, ranking
+from . import comparison, datasets, exceptions, groups, information, metrics, online, ranking
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
 from .groups import GroupEncoder, MembershipEncoder, SensitiveColumns, SensitiveEncoder
+from .information import DisparityDecomposition, FairnessFrontier, FrontierPostProcessor
 from .online import (
     AdaNormalHedge,
     GroupwiseClassifier,
@@ -23,6 +24,9 @@ __all__ = [
     "AdaNormalHedge",
     "DetConstSort",
     "DetGreedy",
+    "DisparityDecomposition",
+    "FairnessFrontier",
+    "FrontierPostProcessor",
     "GroupEncoder",
     "GroupwiseClassifier",
     "GroupwiseOptimizer",
@@ -39,6 +43,7 @@ __all__ = [
     "datasets",
     "exceptions",
     "groups",
+    "information",
     "metrics",
     "online",
     "ranking",

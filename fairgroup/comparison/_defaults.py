@@ -111,6 +111,17 @@ def _bounded_group_loss(setup: Setup) -> Any:
     )
 
 
+def _frontier(setup: Setup) -> Any:
+    from fairgroup.information import FrontierPostProcessor
+
+    return FrontierPostProcessor(
+        setup.pipeline(clone(setup.base)),
+        level="group",
+        encoder=setup.group_encoder,
+        random_state=setup.random_state,
+    )
+
+
 def _correlation_remover(setup: Setup) -> Any:
     from fairgroup.comparison._adapters import Decorrelated
 
@@ -156,6 +167,12 @@ METHODS: tuple[Method, ...] = (
         (BINARY,),
         _grid_search,
         {"reductionclassifier__constraint_weight": [0.1, 0.5, 0.9]},
+    ),
+    Method(
+        "frontier post-processing",
+        (BINARY, MULTICLASS),
+        _frontier,
+        {"epsilon_global": [0.0, 0.0005, 0.002, 0.01]},
     ),
     Method(
         "bounded group loss",

@@ -141,7 +141,7 @@ def analyse_margins(
     overall = float(information(first)) / nats
     local = np.nan if local_sum is None else float(local_sum) / total
     value = float(np.clip(unique.value[0] / nats, 0.0, np.nanmin([overall, local])))
-    settings = Settings(base, solver, tol, max_iter, None, 0, 0.95, "hybrid", False, None)
+    settings = Settings(base, solver, tol, max_iter, None, 0, 0.95, "shifted", False, None)
     client_information = float(information(second)) / nats
     return {
         "five": np.array([value, overall - value, local - value, overall, local]),

@@ -30,7 +30,7 @@ from fairgroup.information._pid import SOLVERS
 from fairgroup.information._scores import is_score, learn_levels, threshold_labels
 from fairgroup.information._table import LabelledTable, Rows, named_levels
 from fairgroup.information._terms import TERMS
-from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
+from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 
 __all__ = ["DisparityDecomposition"]
 
@@ -69,9 +69,11 @@ class DisparityDecomposition(BaseEstimator):
         Number of multinomial resamples of the table for intervals.
     confidence_level : float, default=0.95
         Coverage of the intervals.
-    ci_method : {"hybrid", "percentile", "basic", "jackknife"}, default="hybrid"
-        Hybrid: percentile for the unique term, basic for the others, clipped at 0. ``"jackknife"``
-        needs no bootstrap.
+    ci_method : {"shifted", "hybrid", "percentile", "basic", "jackknife"}, default="shifted"
+        ``"shifted"``: percentile interval minus twice the bootstrap's bias. It is an interval for
+        the true value: where the plug-in bias is large (many small clients) it lies below the
+        estimate, unless that is corrected. ``"hybrid"``: percentile for the unique term, basic for
+        the others. All are clipped at 0. ``"jackknife"`` needs no bootstrap.
     stratify_clients : bool, default=False
         Keep the size of every client in the bootstrap.
     encoder : GroupEncoder or None, default=None
@@ -161,9 +163,9 @@ class DisparityDecomposition(BaseEstimator):
         "bias_correction": [StrOptions({"miller-madow", "jackknife"}), None],
         "n_bootstrap": [Interval(Integral, 0, None, closed="left")],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "ci_method": [StrOptions({"hybrid", "percentile", "basic", "jackknife"})],
+        "ci_method": [StrOptions({"shifted", "hybrid", "percentile", "basic", "jackknife"})],
         "stratify_clients": ["boolean"],
-        "encoder": [GroupEncoder, None],
+        "encoder": [HasMethods(["fit", "transform"]), None],
         "random_state": ["random_state", np.random.Generator],
     }
 
@@ -179,7 +181,7 @@ class DisparityDecomposition(BaseEstimator):
         bias_correction: str | None = None,
         n_bootstrap: int = 0,
         confidence_level: float = 0.95,
-        ci_method: str = "hybrid",
+        ci_method: str = "shifted",
         stratify_clients: bool = False,
         encoder: GroupEncoder | None = None,
         random_state: Any = None,

@@ -29,7 +29,7 @@ from fairgroup.information._measures import as_tables, unit
 from fairgroup.information._pid import pid_broja
 from fairgroup.information._rules import Rules, informations
 from fairgroup.information._table import Rows, group_labels, named_levels
-from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
+from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 
 __all__ = ["FairnessFrontier", "FrontierPoint"]
 
@@ -175,7 +175,7 @@ class FairnessFrontier(BaseEstimator):
         "tie_break": [StrOptions({"center", "min_local"})],
         "decompose": ["boolean"],
         "solver": [StrOptions({"ipm", "cvxpy"})],
-        "encoder": [GroupEncoder, None],
+        "encoder": [HasMethods(["fit", "transform"]), None],
     }
 
     def __init__(

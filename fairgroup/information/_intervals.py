@@ -212,9 +212,10 @@ def intervals(
         Plug-in values.
     samples : ndarray of shape (n_bootstrap, q) or None
         Bootstrap values; None for the jackknife.
-    method : {"hybrid", "percentile", "basic", "jackknife"}
-        ``"hybrid"``: percentile for the terms in ``percentile_terms`` (which sit at the border 0),
-        basic for the others.
+    method : {"shifted", "hybrid", "percentile", "basic", "jackknife"}
+        ``"shifted"``: percentile interval minus twice the bias that the bootstrap shows (once for
+        the estimate's own bias, once for that of the resamples). ``"hybrid"``: percentile for the
+        terms in ``percentile_terms`` (which sit at the border 0), basic for the others.
     level : float
         Coverage.
     spread : Jackknife or None
@@ -237,7 +238,9 @@ def intervals(
     low, high = np.nanquantile(samples, [tail, 1 - tail], axis=0)
     percentile = np.stack([low, high], axis=1)
     basic = np.stack([2 * value - high, 2 * value - low], axis=1)
-    if method == "percentile":
+    if method == "shifted":
+        chosen = percentile - 2 * (np.nanmean(samples, axis=0) - value)[:, None]
+    elif method == "percentile":
         chosen = percentile
     elif method == "basic" or percentile_terms is None:
         chosen = basic

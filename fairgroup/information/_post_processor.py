@@ -125,7 +125,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "cv": ["cv_object"],
         "base": [Interval(Real, 1, None, closed="neither"), StrOptions({"e"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
-        "encoder": [GroupEncoder, None],
+        "encoder": [HasMethods(["fit", "transform"]), None],
         "random_state": ["random_state"],
     }
 

@@ -255,7 +255,7 @@ def test_bootstrap_is_reproducible_and_covers_the_estimate():
     assert outer[0] < narrow[0] < narrow[1] < outer[1]
 
 
-@pytest.mark.parametrize("method", ["hybrid", "percentile", "basic"])
+@pytest.mark.parametrize("method", ["shifted", "hybrid", "percentile", "basic"])
 def test_interval_methods(method):
     table = TABLE * 20
     audit = DisparityDecomposition(
@@ -266,7 +266,8 @@ def test_interval_methods(method):
 
 
 @pytest.mark.slow
-def test_hybrid_intervals_cover():
+@pytest.mark.parametrize("method", ["shifted", "hybrid"])
+def test_intervals_cover(method):
     """Nominal 95 %: at least 90 % on a 2 x 10 x 5 population with 5,000 rows."""
     rng = np.random.default_rng(5)
     spread = rng.dirichlet(np.full(5, 4.0), 2)
@@ -277,7 +278,8 @@ def test_hybrid_intervals_cover():
     n_runs = 150
     for _ in range(n_runs):
         table = rng.multinomial(5000, law.ravel()).reshape(law.shape)
-        audit = DisparityDecomposition(n_bootstrap=300, random_state=rng).fit_counts(table)
+        audit = DisparityDecomposition(n_bootstrap=300, ci_method=method, random_state=rng)
+        audit.fit_counts(table)
         bounds = [
             audit.confidence_intervals_[n]
             for n in ("unique", "redundant", "masked", "global", "local")
