@@ -277,7 +277,8 @@ class GroupwiseClassifier(ClassifierMixin, GroupwiseBase):
             Groups to know from the start: names of the columns of ``memberships``, or rows of
             attributes with the levels of ``sensitive_features``.
         sample_weight : array-like of shape (n_samples,), default=None
-            In [0, 1]; multiplies the memberships.
+            In [0, 1]; multiplies the memberships. A row of weight zero is not learned, and is
+            predicted like one in no group.
 
         Returns
         -------
@@ -434,14 +435,16 @@ class GroupwiseClassifier(ClassifierMixin, GroupwiseBase):
         )
 
     def _set_classes(self, classes: ArrayLike | None) -> None:
+        started = hasattr(self, "_core")
         if classes is None:
+            if not started and hasattr(self, "classes_"):
+                del self.classes_  # left by a first call that was refused
             return
         unique = np.unique(np.asarray(classes))
-        if hasattr(self, "classes_") and hasattr(self, "_core"):
-            if not np.array_equal(unique, self.classes_):
-                raise ValueError(f"classes={unique!r} differ from the first call: {self.classes_}")
-            return
-        self.classes_ = self._two(unique)
+        if not started:
+            self.classes_ = self._two(unique)
+        elif not np.array_equal(unique, self.classes_):
+            raise ValueError(f"classes={unique!r} differ from the first call: {self.classes_}")
 
     @staticmethod
     def _two(classes: NDArray) -> NDArray:

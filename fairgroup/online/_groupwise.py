@@ -113,9 +113,10 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
         first = not hasattr(self, "_core")
         least = 0 if may_be_empty and hasattr(y, "__len__") and len(y) == 0 else 1
         X, y = self._check_batch(X, y, first=first, least=least)
+        # Whatever can be refused is refused before the groups of these rows are written down.
+        weights = self._row_weights(sample_weight, len(X), whole=whole)
         book = self._book if not first else self._new_book()
         member = book.learn(len(X), memberships, sensitive_features, sensitive_groups)
-        weights = self._row_weights(sample_weight, len(X), whole=whole)
         if first:
             self._start(X.shape[1], book)
         while self._core.n_groups < len(book.names):
@@ -206,13 +207,18 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
         return np.log(weights)
 
     def _row_weights(self, sample_weight: Any, n_rows: int, *, whole: bool) -> Floats:
-        weights = check_weights(sample_weight, n_rows)
-        if whole and n_rows:
+        if sample_weight is None:
+            return np.ones(n_rows)
+        if whole:
+            weights = check_weights(sample_weight, n_rows)
             return weights / max(1.0, weights.max())
-        if n_rows and weights.max() > 1.0:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        if weights.shape != (n_rows,):
+            raise ValueError(f"sample_weight has shape {weights.shape}; expected ({n_rows},).")
+        if not ((weights >= 0) & (weights <= 1)).all():
             raise ValueError(
-                f"sample_weight multiplies the memberships and must be in [0, 1]; the largest is "
-                f"{weights.max():g}. Divide by the largest weight of the whole stream."
+                "sample_weight multiplies the memberships and must be in [0, 1]. Divide by the "
+                "largest weight of the whole stream."
             )
         return weights
 

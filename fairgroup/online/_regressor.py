@@ -309,7 +309,8 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
             Groups to know from the start: names of the columns of ``memberships``, or rows of
             attributes with the levels of ``sensitive_features``.
         sample_weight : array-like of shape (n_samples,), default=None
-            In [0, 1]; multiplies the memberships.
+            In [0, 1]; multiplies the memberships. A row of weight zero is not learned, and is
+            predicted like one in no group.
 
         Returns
         -------

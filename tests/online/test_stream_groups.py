@@ -164,3 +164,42 @@ def test_rows_in_no_group(no_active):
     else:
         each = X[50:] @ model.coef_.T + model.intercept_
         np.testing.assert_allclose(played[50:], 10 * np.clip(each, 0, 1).mean(axis=1) - 5)
+
+
+def test_weight_zero_leaves_a_row_out_also_alone():
+    X, y, A = people(60)
+    weights = np.ones(60)
+    weights[[0, 20]] = 0.0
+    kept = weights > 0
+    whole = GroupwiseRegressor().partial_fit(X[kept], y[kept], sensitive_features=A[kept])
+    model = GroupwiseRegressor()
+    for t in range(60):
+        row = slice(t, t + 1)
+        model.partial_fit(X[row], y[row], sensitive_features=A[row], sample_weight=weights[row])
+    order = [model.group_names_.index(name) for name in whole.group_names_]
+    np.testing.assert_allclose(model.coef_[order], whole.coef_, atol=1e-12)
+    np.testing.assert_allclose(model.loss_[order], whole.loss_, atol=1e-12)
+    with pytest.raises(ValueError, match="shape"):
+        model.partial_fit(X, y, sensitive_features=A, sample_weight=weights[:3])
+
+
+def test_a_refused_batch_leaves_a_model_that_works():
+    X, y, A = people(60)
+    model = GroupwiseRegressor(y_range=(-9, 9)).partial_fit(X, y, sensitive_features=A)
+    late = A.assign(race="new")
+    before = model.get_state()
+    for bad in ({"y": y * 100}, {"X": X * np.nan}, {"sample_weight": 3 * np.ones(60)}):
+        with pytest.raises(ValueError, match=r"y_range|NaN|sample_weight"):
+            model.partial_fit(**({"X": X, "y": y, "sensitive_features": late} | bad))
+    after = model.get_state()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    assert np.isfinite(model.predict(X, sensitive_features=A)).all()
+
+
+def test_a_refused_beginning_leaves_nothing_behind():
+    X, y, A = people(60)
+    model = GroupwiseClassifier()
+    with pytest.raises(ValueError, match="give one of them"):
+        model.partial_fit(X, y > 0, memberships=np.ones((60, 1)), sensitive_features=A)
+    model.partial_fit(X[:, :2], np.where(y > 0, "a", "b"), sensitive_features=A)
+    assert list(model.classes_) == ["a", "b"]
