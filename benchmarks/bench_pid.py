@@ -201,6 +201,7 @@ def quiet(tables):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer tables and runs")
+    parser.add_argument("--tasks", action="store_true", help="only bootstrap, frontier, sparse")
     parser.add_argument(
         "--dit-python", help="interpreter that has dit (default: this one, if it has)"
     )
@@ -208,7 +209,7 @@ def main():
     dit_python = options.dit_python
     if dit_python is None and importlib.util.find_spec("dit"):
         dit_python = sys.executable
-    if dit_python is None:
+    if dit_python is None and not options.tasks:
         print("dit is not installed; its columns are left out (pip install dit, or --dit-python).")
     sizes = [] if options.tasks else decomposition_rows(SIZES, dit_python, options.quick)
     peers = ["cvxpy"] if importlib.util.find_spec("cvxpy") else []
@@ -228,7 +229,7 @@ def main():
     write_results(
         "pid_tasks",
         other_rows(options.quick),
-        title="Bootstrap and frontier: seconds",
+        title="Bootstrap, frontier, sparse tables: seconds",
         libraries=peers,
     )
 
