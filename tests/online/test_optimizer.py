@@ -62,7 +62,7 @@ def test_oracle_and_perturbed_leader_equal_brute_force():
 @pytest.mark.slow
 def test_expected_regret_of_leader_stays_below_its_bound():
     """Kalai and Vempala, over many runs on costs that alternate to fool an unperturbed leader."""
-    n, runs = 30, 60
+    n, runs = 30, 1000
     costs = np.zeros((n, 2))
     costs[:, 0] = [0.5, *([0.0, 1.0] * n)][:n]
     costs[:, 1] = [0.0, *([1.0, 0.0] * n)][:n]
@@ -80,8 +80,8 @@ def test_expected_regret_of_leader_stays_below_its_bound():
             regrets.append(report["regret"].iloc[0])
         spread = np.std(regrets) / np.sqrt(runs)
         assert np.mean(regrets) <= report["regret_bound"].iloc[0] + 3 * spread
-        leader = max(costs.sum()) if costs.ndim == 1 else costs.max(axis=1).sum()
-        assert np.mean(regrets) < 0.6 * leader  # the unperturbed leader pays nearly all of it
+        # Without perturbation the leader always picks what is dear next.
+        assert np.mean(regrets) < 0.6 * (costs.max(axis=1).sum() - costs.sum(axis=0).min())
 
 
 def test_groups_get_their_own_path():
