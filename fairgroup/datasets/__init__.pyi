@@ -26,6 +26,7 @@ from ._insurance import (
 )
 from ._justice import fetch_communities_crime, fetch_compas
 from ._lending import make_lending
+from ._polygenic import make_polygenic_scores
 from ._ranking import fetch_engineering_students, fetch_trec_w3c_experts
 from ._simulate import make_gerrymandering, make_group_stream
 from ._surveys import fetch_drug_consumption
@@ -67,4 +68,5 @@ __all__ = [
     "make_gerrymandering",
     "make_group_stream",
     "make_lending",
+    "make_polygenic_scores",
 ]
