@@ -44,12 +44,8 @@ def binary_unique(first: Array, second: Array) -> tuple[Array, Array]:
         In nats.
     """
     corners, gain = _gain_difference(first, second)
-    left, right = _pieces(corners, gain)
-    positive, negative = _signed_integrals(*left), _signed_integrals(*right)
-    return (
-        (positive[0] + negative[0]).sum(-1),
-        (positive[1] + negative[1]).sum(-1),
-    )
+    positive, negative = _signed_integrals(*_pieces(corners, gain))
+    return positive.sum(-1), negative.sum(-1)
 
 
 def _gain_difference(first: Array, second: Array) -> tuple[Array, Array]:
@@ -77,18 +73,23 @@ def _suffix_sums(values: Array) -> Array:
     return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]
 
 
-Piece = tuple[Array, Array, Array, Array]
+def _pieces(corners: Array, gain: Array) -> tuple[Array, Array, Array, Array]:
+    """Cut every interval at the zero of the gain, so that no piece changes its sign.
 
-
-def _pieces(corners: Array, gain: Array) -> tuple[Piece, Piece]:
-    """Cut every interval at the zero of the gain, so that no piece changes its sign."""
+    Returns starts, ends, and the gain at both.
+    """
     start, end = corners[..., :-1], corners[..., 1:]
     at_start, at_end = gain[..., :-1], gain[..., 1:]
     crosses = at_start * at_end < 0
     share = np.divide(at_start, at_start - at_end, out=np.ones_like(start), where=crosses)
     middle = start + share * (end - start)
     at_middle = np.where(crosses, 0.0, at_end)
-    return (start, middle, at_start, at_middle), (middle, end, at_middle, at_end)
+    return (
+        np.concatenate([start, middle], axis=-1),
+        np.concatenate([middle, end], axis=-1),
+        np.concatenate([at_start, at_middle], axis=-1),
+        np.concatenate([at_middle, at_end], axis=-1),
+    )
 
 
 def _signed_integrals(

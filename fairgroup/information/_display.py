@@ -240,10 +240,10 @@ class FairnessFrontierDisplay:
         models : DataFrame, default=None
             Trained models to draw on top: columns ``accuracy``, ``global`` and ``local``
             (disparities in the same base), one row per model.
-        panels : sequence of {"accuracy", "curves", "unique", "redundant", "masked"},
-        default=("accuracy", "curves")
-            What to draw: contours over both budgets, or accuracy against the global budget at a
-            few local ones.
+        panels : sequence of str, default=("accuracy", "curves")
+            What to draw: ``"accuracy"``, ``"unique"``, ``"redundant"`` or ``"masked"`` as contours
+            over both budgets, ``"curves"`` for accuracy against the global budget at a few local
+            ones.
         ax : Axes, sequence of Axes, or None, default=None
             One Axes per panel; None makes a figure.
 

@@ -269,10 +269,9 @@ class FairnessFrontier(BaseEstimator):
 
         Parameters
         ----------
-        table : array-like of shape (n_groups, n_clients, n_labels) or (n_groups, n_clients,
-        n_base, n_labels)
-            Counts with the axes group, client, label; with four axes group, client, base output,
-            label (post-processing mode).
+        table : array-like of shape (n_groups, n_clients, n_labels)
+            Counts with the axes group, client, label. With four axes, group, client, base output,
+            label: post-processing mode.
         labels : sequence of three sequences, default=None
             Names of groups, clients and labels.
 

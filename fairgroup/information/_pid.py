@@ -287,10 +287,11 @@ def _solve_exact(
     """Closed form for the problems in ``rows``, which have two levels of the target."""
     if len(rows) == 0:
         return
-    present = first[rows].sum(2) > 0
-    levels = np.argsort(~present, axis=1, kind="stable")[:, :2, None]
-    a = np.take_along_axis(first[rows], levels, 1)
-    b = np.take_along_axis(second[rows], levels, 1)
+    a, b = first[rows], second[rows]
+    levels = np.broadcast_to(np.arange(2)[:, None], (len(rows), 2, 1))
+    if first.shape[1] > 2:
+        levels = np.argsort(a.sum(2) <= 0, axis=1, kind="stable")[:, :2, None]
+        a, b = np.take_along_axis(a, levels, 1), np.take_along_axis(b, levels, 1)
     value[rows] = binary_unique(a, b)[0]
     if law is None:
         return

@@ -174,8 +174,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Features.
         y : array-like of shape (n_samples,)
             Class labels.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like or frame of n_samples rows, default=None
             Protected attributes. None fits without fairness, and warns.
         clients : array-like of shape (n_samples,), default=None
             Site of each row; None puts all into one.
@@ -247,8 +246,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like or frame of n_samples rows, default=None
             Protected attributes; needed unless ``level="blind"`` or none were given to `fit`.
         clients : array-like of shape (n_samples,), default=None
             Sites; needed for ``level="group-client"`` if they were given to `fit`.
@@ -289,8 +287,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like or frame of n_samples rows, default=None
             As in :meth:`predict_proba`.
         clients : array-like of shape (n_samples,), default=None
             As in :meth:`predict_proba`.
