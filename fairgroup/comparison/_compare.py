@@ -138,10 +138,10 @@ def compare(
     """
     target = _read_target(y)
     sensitive, _ = sensitive_frame(sensitive_features, n_samples=len(target))
-    encoder = _merging_encoder(sensitive, min_group_size)
+    encoder, notes = _merging_encoder(sensitive, min_group_size)
     table = _read_table(X, target, sensitive, encoder, control_features, pos_label)
     setup = Setup(
-        base_model(base, table.task, random_state),
+        base_model(base, table.task, table.X, random_state),
         default_preprocessor(table.X),
         constraint,
         # Frozen, so that every fold has the same groups, however few of their rows it holds.
@@ -162,6 +162,8 @@ def compare(
         measured,
         {
             "task": table.task,
+            "target": getattr(y, "name", None),
+            "notes": notes,
             "n_samples": len(table.y),
             "n_folds": len(splits),
             "base": repr(setup.base),
@@ -184,24 +186,26 @@ def _read_target(y: Any) -> NDArray[Any]:
     return target
 
 
-def _merging_encoder(sensitive: pd.DataFrame, min_group_size: int) -> GroupEncoder:
-    """Return the fitted encoder that merges small groups, after naming them in a warning."""
+def _merging_encoder(
+    sensitive: pd.DataFrame, min_group_size: int
+) -> tuple[GroupEncoder, list[str]]:
+    """Return the fitted encoder that merges small groups, and the warning that names them."""
     groups = GroupEncoder(missing="group").fit_transform(sensitive)
     sizes = zip(groups.names, groups.counts, strict=True)
     small = [f"{name} ({n})" for name, n in sizes if n < min_group_size]
+    notes = []
     if small:
-        warnings.warn(
+        notes = [
             f"Groups with fewer than {min_group_size} rows are merged for the mitigation and the "
-            f"comparison of groups; the audit lists them on their own: {'; '.join(small)}.",
-            FairnessWarning,
-            stacklevel=3,
-        )
+            f"comparison of groups; the audit lists them on their own: {'; '.join(small)}."
+        ]
+        warnings.warn(notes[0], FairnessWarning, stacklevel=3)
     encoder = GroupEncoder(
         missing="group", unseen="ignore", min_group_size=min_group_size, small="merge"
     )
     with warnings.catch_warnings():  # the warning above says more
         warnings.simplefilter("ignore", FairnessWarning)
-        return encoder.fit(sensitive)
+        return encoder.fit(sensitive), notes
 
 
 def _read_table(

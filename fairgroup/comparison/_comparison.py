@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from fairgroup.comparison._candidates import Candidate
+from fairgroup.comparison._defaults import CONSTANT
 from fairgroup.comparison._folds import Table
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import GroupEncoder
@@ -157,6 +158,8 @@ class Comparison:
     def choose(self, *, max_unfairness: float | None = None) -> tuple[str, str]:
         """Return (method, setting) of the best candidate under a bound.
 
+        The constant model is no candidate: it is there for comparison.
+
         Parameters
         ----------
         max_unfairness : float or None, default=None
@@ -172,7 +175,10 @@ class Comparison:
         FairnessWarning
             When no candidate keeps the bound; the least unfair one is returned.
         """
-        refittable = self.table.loc[[key for key in self.table.index if key in self._candidates]]
+        eligible = [
+            key for key in self.table.index if key in self._candidates and key[0] != CONSTANT
+        ]
+        refittable = self.table.loc[eligible]
         complete = refittable.dropna(subset=[self.score, self.unfairness])
         if complete.empty:
             raise ValueError("No candidate has results; see the column 'error' of the table.")
@@ -272,13 +278,19 @@ class Comparison:
 
         return ComparisonDisplay.from_comparison(self, x=x, y=y, ax=ax)
 
-    def to_html(self, path: str | Path) -> Path:
+    def to_html(
+        self, path: str | Path, *, title: str | None = None, max_unfairness: float | None = None
+    ) -> Path:
         """Write the report: one self-contained HTML file.
 
         Parameters
         ----------
         path : str or Path
             Where to write it.
+        title : str or None, default=None
+            Heading of the page.
+        max_unfairness : float or None, default=None
+            Bound under which a candidate is suggested; None for half of the unmitigated model's.
 
         Returns
         -------
@@ -286,7 +298,7 @@ class Comparison:
         """
         from fairgroup.comparison._report import write_report
 
-        return write_report(self, Path(path))
+        return write_report(self, Path(path), title=title, max_unfairness=max_unfairness)
 
     def to_dict(self) -> dict[str, Any]:
         """Return table, messages and settings as plain Python objects, ready for JSON.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pandas.api.types import is_numeric_dtype
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -25,6 +26,7 @@ from fairgroup.groups import GroupEncoder
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
 UNMITIGATED, CONSTANT = "unmitigated", "constant"
 BASES = ("linear", "boosting")
+NEWTON_WIDTH = 500
 
 
 @dataclass(frozen=True)
@@ -196,18 +198,28 @@ def default_methods(task: str) -> dict[str, Method]:
     return {method.name: method for method in METHODS if task in method.tasks}
 
 
-def base_model(base: Any, task: str, random_state: int | None) -> Any:
+def base_model(base: Any, task: str, X: Any, random_state: int | None) -> Any:
     """Return the model that all methods share: "linear", "boosting" or the user's own."""
     if not isinstance(base, str):
         return base
     if base == "linear":
-        return Ridge() if task == REGRESSION else LogisticRegression(max_iter=1000)
+        return Ridge() if task == REGRESSION else _logistic(X)
     if base == "boosting":
         boosting = (
             HistGradientBoostingRegressor if task == REGRESSION else HistGradientBoostingClassifier
         )
         return boosting(random_state=random_state)
     raise ValueError(f"base={base!r}; expected one of {list(BASES)} or an estimator.")
+
+
+def _logistic(X: Any) -> LogisticRegression:
+    # Newton's method needs a handful of steps where L-BFGS needs a hundred, which matters to the
+    # methods that refit the model dozens of times; each costs the square of the encoded width.
+    width = X.shape[1]
+    if hasattr(X, "columns"):
+        width = sum(1 if is_numeric_dtype(X[c].dtype) else X[c].nunique() for c in X.columns)
+    solver = "newton-cholesky" if width <= NEWTON_WIDTH else "lbfgs"
+    return LogisticRegression(max_iter=1000, solver=solver)
 
 
 def default_preprocessor(X: Any) -> Any:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from fairgroup._show_versions import versions
 from fairgroup.comparison._defaults import CONSTANT, UNMITIGATED
-from fairgroup.comparison._evaluate import lower_is_better
 from fairgroup.comparison._report_groups import FEW_ROWS, Model, disparity_table, group_tables
 from fairgroup.comparison._text import plain_messages
 from fairgroup.comparison._views import Cell, View, number, plain_name, views
@@ -96,10 +95,12 @@ def write_report(
     models = _models(comparison, chosen)
     if not models:
         raise ValueError("No method has results; the column 'error' of the table says why.")
-    groups = _group_context(models, notes)
+    settings = comparison.settings
+    groups = _group_context(models, list(dict.fromkeys([*settings["notes"], *notes])))
+    target = f" for {settings['target']}" if settings["target"] else ""
     context = {
         **groups,
-        "title": title or "Comparison of methods",
+        "title": title or f"Comparison of methods{target}",
         "sections": _SECTIONS,
         "short": [*_headline(models), sentence, *_few(groups["n_few"])],
         "data": _data_summary(comparison, facts or {}),
@@ -110,7 +111,12 @@ def write_report(
         "plot": _plot(comparison),
         "plot_caption": _plot_caption(comparison),
         "columns": [
-            {"title": plain_name(name), "direction": _direction(name)}
+            {
+                "title": plain_name(name),
+                "direction": "lower is better"
+                if comparison.lower_is_better(name)
+                else "higher is better",
+            }
             for name in comparison.metrics
         ],
         "rows": _result_rows(comparison, chosen),
@@ -406,12 +412,8 @@ def _settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
             words[value] if value is None or isinstance(value, bool) else str(value),
         )
         for name, value in settings.items()
-        if name != "tested"
+        if name not in ("tested", "notes")
     ]
-
-
-def _direction(name: str) -> str:
-    return "lower is better" if lower_is_better(name) else "higher is better"
 
 
 def _plot(comparison: Comparison) -> str:
@@ -427,7 +429,7 @@ def _plot(comparison: Comparison) -> str:
 
 def _plot_caption(comparison: Comparison) -> str:
     score, unfairness = plain_name(comparison.score), plain_name(comparison.unfairness)
-    sides = "below" if lower_is_better(comparison.score) else "above"
+    sides = "below" if comparison.lower_is_better(comparison.score) else "above"
     return (
         f"Each point is a method at one setting: {unfairness} to the right, {score} upwards; "
         "whiskers are 95 % intervals over the folds. Better points lie to the left and "

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fairgroup.comparison._defaults import CONSTANT
 from fairgroup.comparison._views import Cell, View, disparities, number, plain_name, views
 from fairgroup.datasets._cache import data_folder
 from fairgroup.exceptions import FairnessWarning
@@ -200,8 +199,6 @@ def suggestion_text(comparison: Comparison, max_unfairness: float) -> tuple[str,
     if not kept:
         text = f"Nothing keeps {plain_name(comparison.unfairness)} <= {max_unfairness:g}; "
         text += f"the least unfair is {name} ({said})."
-    elif method == CONSTANT:
-        text += " Nothing that looks at the features keeps the bound."
     found = {"method": method, "setting": setting, "max_unfairness": max_unfairness}
     return text, {**found, "kept": kept, **values}
 

@@ -201,11 +201,10 @@ def _column(table: pd.DataFrame, limits: pd.DataFrame | None, name: str) -> NDAr
 def _contrasts(result: GroupMetrics, attribute: str | None) -> dict[str, Cell]:
     found: dict[str, Cell] = {}
     bounds = result.intervals if result.n_bootstrap else None
-    if result._gap_parts():
-        limits = None if bounds is None else bounds.gaps(attribute=attribute)
-        for name, level, value in _items(result.gaps(attribute=attribute)):
-            if name.endswith("_difference"):
-                found[_with_level(name, level)] = _cell(value, limits, level, name)
+    limits = None if bounds is None else bounds.gaps(attribute=attribute)
+    for name, level, value in _items(result.gaps(attribute=attribute)):
+        if name.endswith("_difference"):
+            found[_with_level(name, level)] = _cell(value, limits, level, name)
     limits = None if bounds is None else bounds.difference(attribute=attribute)
     for name, level, value in _items(result.difference(attribute=attribute)):
         if not of_the_data(name) and name.partition("[")[0] not in _IN_GAPS:

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 from fairgroup.metrics._bootstrap import quantiles, unstick
 from fairgroup.metrics._layout import BY_GROUP, OVERALL, ViewKey, index_product
+from fairgroup.metrics._rates import CLASS_METRICS, TABLE_METRICS
+from fairgroup.metrics._scores import SCORE_METRICS
 from fairgroup.metrics._summaries import deviation, simultaneous_interval, summarise, worst
 
 if TYPE_CHECKING:
     from fairgroup.metrics._result import GroupMetrics
 
 KINDS = ("simultaneous", "percentile")
+# Metrics between 0 and 1, whose differences cannot exceed 1.
+_UNIT_METRICS = frozenset((*CLASS_METRICS, *TABLE_METRICS, *SCORE_METRICS))
 
 
 class GroupIntervals:
@@ -184,6 +188,9 @@ class GroupIntervals:
         else:
             moved = np.fmax.reduce(draws, axis=0)
             lower, upper = simultaneous_interval(value, moved, result.confidence_level, contrast)
+            columns = {result._columns[result.metrics.index(m)].partition("[")[0] for m in metrics}
+            if contrast == "difference" and columns <= _UNIT_METRICS:
+                upper = np.minimum(upper, 1.0)
         return np.where(np.isnan(value), np.nan, lower), np.where(np.isnan(value), np.nan, upper)
 
     def _moves(self, key: ViewKey, contrast: str, method: str) -> Callable[[int], NDArray]:
@@ -218,11 +225,11 @@ class GroupIntervals:
     def _table(
         self, intervals: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
     ) -> pd.DataFrame:
-        controls = self._result._layout.controls
+        result = self._result
+        controls = result._layout.controls
         names = pd.Index(list(intervals), name=None)
-        bounds = np.array(list(intervals.values())).reshape(
-            len(names), 2, -1
-        )  # metric, bound, control level
+        n_controls = result._layout.n_controls
+        bounds = np.reshape(list(intervals.values()), (len(names), 2, n_controls))
         index = names if controls is None else index_product(controls.index, names)
         return pd.DataFrame(
             bounds.transpose(2, 0, 1).reshape(-1, 2), index=index, columns=["lower", "upper"]

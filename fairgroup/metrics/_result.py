@@ -232,7 +232,14 @@ class GroupMetrics:
             index = pd.Index(["all"]) if controls is None else controls.index
             return pd.DataFrame(values[:, :, 0].T, index=index, columns=list(self.metrics))
         table = self._frame(values, view.index)
-        return table if key != BY_GROUP else table.reindex(_full_index(table.index))
+        if key != BY_GROUP:
+            return table
+        return table.reindex(_full_index(table.index, self._orders()))
+
+    def _orders(self) -> list[list[Any]]:
+        """Return the levels of each attribute, in the attribute's own order."""
+        views = self._layout.views
+        return [views["marginal", name].index.tolist() for name in self.attributes]
 
     def _frame(self, values: NDArray[np.float64], groups: pd.Index) -> pd.DataFrame:
         index = groups
@@ -321,24 +328,24 @@ class GroupMetrics:
 
     def _contrast_table(self, columns: dict[Any, NDArray[np.float64]]) -> Any:
         controls = self._layout.controls
-        table = pd.DataFrame(columns, index=None if controls is None else controls.index)
-        return table if controls is not None else table.iloc[0].rename(None)
+        if controls is not None:
+            return pd.DataFrame(columns, index=controls.index)
+        return pd.Series({name: value[0] for name, value in columns.items()}, dtype=np.float64)
 
 
-def _full_index(index: pd.Index) -> pd.Index:
-    """Return all combinations of the levels, as MetricFrame does, unless there are too many."""
+def _full_index(index: pd.Index, orders: list[list[Any]]) -> pd.Index:
+    """Return all combinations of the levels, as MetricFrame does, unless there are too many.
+
+    ``orders`` are the levels of each attribute as its own table lists them.
+    """
     if index.nlevels == 1:
         return index
-    levels = [_levels(index, i) for i in range(index.nlevels)]
+    lists = [index.get_level_values(i) for i in range(index.nlevels - len(orders))]
+    levels = [list(dict.fromkeys(found)) for found in lists]
+    for order, i in zip(orders, range(len(levels), index.nlevels), strict=True):
+        occurring = set(index.get_level_values(i))
+        levels.append([level for level in order if level in occurring])
     if math.prod(len(level) for level in levels) > MAX_PRODUCT:
         return index
     full = pd.MultiIndex.from_product(levels, names=index.names)
     return full if len(full) >= len(index) and index.isin(full).all() else index
-
-
-def _levels(index: pd.Index, position: int) -> list[Any]:
-    found = list(dict.fromkeys(index.get_level_values(position)))
-    try:
-        return sorted(found)
-    except TypeError:
-        return found

@@ -184,9 +184,8 @@ def test_best_without_a_candidate_warns_and_takes_the_least_unfair(table):
     result = fairgroup.compare(
         X, y, sensitive_features=A, methods=[], cv=2, verbose=False, random_state=0
     )
-    result.table.loc[("constant", ""), result.unfairness] = 0.2
-    with pytest.warns(FairnessWarning, match="least unfair is 'constant'"):
-        assert result.choose(max_unfairness=0.1) == ("constant", "")
+    with pytest.warns(FairnessWarning, match="least unfair is 'unmitigated'"):
+        assert result.choose(max_unfairness=0.1) == ("unmitigated", "")  # and not the constant
 
 
 def test_pareto_is_what_brute_force_finds(comparison):
@@ -264,7 +263,7 @@ def test_unprocess_puts_score_models_at_the_same_disparity(table):
     strict = result.table.loc[("unmitigated", "at disparity <= 0"), result.unfairness]
     free = result.table.loc[("unmitigated", "at disparity <= 1"), result.unfairness]
     assert strict < free
-    assert "at disparity" not in result.choose(max_unfairness=0.2)[1]  # not an estimator to refit
+    assert "at disparity" not in result.choose(max_unfairness=0.3)[1]  # not an estimator to refit
 
 
 def test_control_features_compare_within_levels(table):
