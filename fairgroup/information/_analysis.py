@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fairgroup.exceptions import FairgroupWarning, FairnessWarning
+from fairgroup.information._federated import privacy_noise
 from fairgroup.information._intervals import (
     Jackknife,
     bootstrap_tables,
@@ -45,6 +46,7 @@ class Settings:
     ci_method: str
     stratify_clients: bool
     random_state: Any
+    privacy_epsilon: float | None = None
 
     def evaluator(self, *, at_most: float = np.inf) -> Evaluator:
         """Return what computes the terms of a batch of tables."""
@@ -228,13 +230,24 @@ class _Uncertainty:
 
     def _resample(self) -> Array:
         evaluate = self.settings.evaluator()
+        rng = as_generator(self.settings.random_state)
         chunks = bootstrap_tables(
             self.counts,
             self.settings.n_bootstrap,
-            as_generator(self.settings.random_state),
+            rng,
             stratified=self.settings.stratify_clients,
         )
-        return np.concatenate([evaluate(chunk) for chunk in chunks])
+        return np.concatenate([evaluate(self._with_noise(chunk, rng)) for chunk in chunks])
+
+    def _with_noise(self, tables: Array, rng: np.random.Generator) -> Array:
+        """Resamples carry the same privacy noise as the table, so that intervals know of it."""
+        if self.settings.privacy_epsilon is None:
+            return tables
+        noise = privacy_noise(tables.shape, self.settings.privacy_epsilon, rng)
+        noisy = np.maximum(tables + noise, 0)
+        # A table that the noise empties says nothing; it counts as the unperturbed one.
+        lost = noisy.sum((1, 2, 3)) == 0
+        return np.where(lost[:, None, None, None], tables, noisy)
 
     def _bound(self, samples: Array | None, spread: Jackknife | None) -> None:
         n_groups, _, n_clients = self.counts.shape

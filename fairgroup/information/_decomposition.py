@@ -76,6 +76,9 @@ class DisparityDecomposition(BaseEstimator):
         the others. All are clipped at 0. ``"jackknife"`` needs no bootstrap.
     stratify_clients : bool, default=False
         Keep the size of every client in the bootstrap.
+    privacy_epsilon : float or None, default=None
+        Tells that the counts carry the noise of ``client_counts(privacy_epsilon=...)``. Bootstrap
+        resamples then carry it too, so that the intervals account for its spread and its bias.
     encoder : GroupEncoder or None, default=None
         How protected attributes become groups.
     random_state : int, RandomState, Generator or None, default=None
@@ -165,6 +168,7 @@ class DisparityDecomposition(BaseEstimator):
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "ci_method": [StrOptions({"shifted", "hybrid", "percentile", "basic", "jackknife"})],
         "stratify_clients": ["boolean"],
+        "privacy_epsilon": [Interval(Real, 0, None, closed="neither"), None],
         "encoder": [HasMethods(["fit", "transform"]), None],
         "random_state": ["random_state", np.random.Generator],
     }
@@ -183,6 +187,7 @@ class DisparityDecomposition(BaseEstimator):
         confidence_level: float = 0.95,
         ci_method: str = "shifted",
         stratify_clients: bool = False,
+        privacy_epsilon: float | None = None,
         encoder: GroupEncoder | None = None,
         random_state: Any = None,
     ) -> None:
@@ -197,6 +202,7 @@ class DisparityDecomposition(BaseEstimator):
         self.confidence_level = confidence_level
         self.ci_method = ci_method
         self.stratify_clients = stratify_clients
+        self.privacy_epsilon = privacy_epsilon
         self.encoder = encoder
         self.random_state = random_state
 

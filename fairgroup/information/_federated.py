@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fairgroup.information._counts import count_cells, encode
 from fairgroup.utils._validation import as_generator
 
-__all__ = ["aggregate_counts", "client_counts"]
+__all__ = ["aggregate_counts", "client_counts", "privacy_noise"]
 
 COUNTS, SHAPE, CLIENT = "pid-counts", "pid-shape", "client-id"
 
@@ -79,15 +79,15 @@ def client_counts(
     table = count_cells(codes, sizes).astype(np.int64)
     if privacy_epsilon is None:
         return table
-    noise = _discrete_laplace(table.shape, 2 / privacy_epsilon, as_generator(random_state))
+    noise = privacy_noise(table.shape, privacy_epsilon, as_generator(random_state))
     return np.maximum(table + noise, 0)
 
 
-def _discrete_laplace(
-    shape: tuple[int, ...], scale: float, rng: np.random.Generator
+def privacy_noise(
+    shape: tuple[int, ...], epsilon: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Difference of two geometric variables: P(x) proportional to exp(-|x| / scale)."""
-    stop = -np.expm1(-1 / scale)
+    """Discrete Laplace noise of scale 2 / epsilon: a difference of geometric variables."""
+    stop = -np.expm1(-epsilon / 2)
     return rng.geometric(stop, shape) - rng.geometric(stop, shape)
 
 

@@ -20,6 +20,7 @@ from fairgroup.information import (
     mutual_information,
     pid_broja,
 )
+from fairgroup.information._federated import privacy_noise
 from fairgroup.information._intervals import test_of_no_disparity as g_tests
 
 TABLE = np.array([[[40, 20, 5], [10, 30, 9]], [[15, 25, 8], [35, 25, 30]]])
@@ -454,3 +455,22 @@ def test_words_clone_and_pickle():
         terms(nats), terms(DisparityDecomposition().fit_counts(TABLE)) * np.log(2), atol=1e-14
     )
     assert "nats" in nats.explain()
+
+
+@pytest.mark.filterwarnings("ignore::fairgroup.exceptions.FairgroupWarning")
+def test_intervals_know_of_privacy_noise():
+    """With noisy counts only the interval that knows of the noise covers."""
+    rng = np.random.default_rng(8)
+    law = np.einsum("z,y,s->zys", [0.4, 0.6], [0.3, 0.7], np.full(20, 0.05))
+    held = {None: 0, 0.2: 0}
+    for _ in range(40):
+        table = rng.multinomial(4000, law.ravel()).reshape(law.shape)
+        noisy = np.maximum(table + privacy_noise(table.shape, 0.2, rng), 0)
+        for epsilon in held:
+            audit = DisparityDecomposition(
+                n_bootstrap=200, privacy_epsilon=epsilon, random_state=rng
+            )
+            low, _ = audit.fit_counts(noisy).confidence_intervals_["local"]
+            held[epsilon] += low <= 1e-12
+    assert held[0.2] >= 34
+    assert held[None] <= 10
