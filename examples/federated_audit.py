@@ -1,4 +1,8 @@
-"""Train on several sites with Flower and watch where the disparity comes from.
+"""
+Federated audit with Flower
+===========================
+
+Train on several sites and watch where the disparity comes from.
 
 K clients hold parts of the Adult data and train a network by federated averaging, run by Flower's
 simulation engine. After each round every client sends, beside its accuracy, one small table of
