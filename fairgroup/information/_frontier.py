@@ -20,8 +20,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from fairgroup.exceptions import FairgroupWarning
 from fairgroup.groups import GroupEncoder
+from fairgroup.information._budgets import (
+    check_budgets,
+    chord,
+    least_local,
+    masses_and_costs,
+)
 from fairgroup.information._counts import Levels, count_cells, encode
 from fairgroup.information._display import FairnessFrontierDisplay
 from fairgroup.information._frontier_solver import Frontier, never_binds, solve_frontier
@@ -34,8 +39,6 @@ from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_conte
 __all__ = ["FairnessFrontier", "FrontierPoint"]
 
 Array = NDArray[np.float64]
-# Budgets below this many bits have no numerically usable interior.
-_TINY_BITS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -313,7 +316,7 @@ class FairnessFrontier(BaseEstimator):
             For a negative or missing budget.
         """
         check_is_fitted(self)
-        budgets = _check_budgets([epsilon_global], [epsilon_local], unit(self.base))
+        budgets = check_budgets([epsilon_global], [epsilon_local], unit(self.base))
         found = self._solve(budgets)
         achieved = self._achieved(found)
         return FrontierPoint(
@@ -351,7 +354,7 @@ class FairnessFrontier(BaseEstimator):
         # At a budget of zero the slope is infinite and the tangent bounds nothing.
         fall = (np.nan_to_num(self.multipliers_) * step).sum(2)
         tangent = np.where(np.isfinite(self.multipliers_).all(2), self.lower_bound_ - fall, 0.0)
-        upper = _chord(self.error_, axes, point)
+        upper = chord(self.error_, axes, point)
         return float(max(tangent.max(), 0.0)), min(upper, float(self._constant_error))
 
     def knee(self) -> FrontierPoint:
@@ -439,7 +442,7 @@ class FairnessFrontier(BaseEstimator):
         ]
         self.epsilon_global_, self.epsilon_local_ = grids
         shape = (len(grids[0]), len(grids[1]))
-        budgets = _check_budgets(grids[0].repeat(shape[1]), np.tile(grids[1], shape[0]), nats)
+        budgets = check_budgets(grids[0].repeat(shape[1]), np.tile(grids[1], shape[0]), nats)
         found = self._solve(budgets)
         achieved = self._achieved(found)
         self.error_, self.lower_bound_ = found.error.reshape(shape), found.lower.reshape(shape)
@@ -479,7 +482,7 @@ class FairnessFrontier(BaseEstimator):
         else:
             found = solve_frontier(self._rules, budgets, tol=self.tol, max_iter=self.max_iter)
         if self.tie_break == "min_local":
-            found = _least_local(self._rules, budgets, found, self.tol, self.max_iter)
+            found = least_local(self._rules, budgets, found, self.tol, self.max_iter)
         found.multipliers *= unit(self.base)
         missed = found.error - found.lower > max(self.tol, 1e-15)
         if missed.any():
@@ -495,86 +498,3 @@ class FairnessFrontier(BaseEstimator):
     def _achieved(self, found: Frontier) -> Array:
         overall, inside = informations(found.joint.sum(3))[:2]
         return np.maximum(np.stack([overall, inside], axis=1), 0.0) / unit(self.base)
-
-
-def masses_and_costs(table: Array) -> tuple[Array, Array]:
-    """What the solver needs, from counts.
-
-    Parameters
-    ----------
-    table : ndarray of shape (m, n, K) or (m, n, B, K)
-        Groups, clients, (base outputs,) labels.
-
-    Returns
-    -------
-    mass : ndarray of shape (n, m, B)
-        p(client, group, base output); in label mode the base output is the label.
-    cost : ndarray of shape (n, m, B, K)
-        Probability that decision y is wrong.
-    """
-    joint = table / table.sum()
-    n_labels = joint.shape[-1]
-    if joint.ndim == 3:
-        mass = joint.transpose(1, 0, 2)
-        return mass, np.broadcast_to(1 - np.eye(n_labels), (*mass.shape, n_labels)).copy()
-    mass = joint.sum(3)
-    right = np.divide(joint, mass[..., None], out=np.zeros_like(joint), where=mass[..., None] > 0)
-    return mass.transpose(1, 0, 2), (1 - right).transpose(1, 0, 2, 3)
-
-
-def _check_budgets(first: ArrayLike, second: ArrayLike, nats: float) -> Array:
-    """Budgets in nats (g, 2); tiny ones become zero, with a warning."""
-    budgets = np.stack([np.asarray(first, dtype=float), np.asarray(second, dtype=float)], axis=1)
-    for column, name in enumerate(("epsilon_global", "epsilon_local")):
-        if not (budgets[:, column] >= 0).all():
-            worst = budgets[~(budgets[:, column] >= 0), column][0]
-            raise ValueError(f"{name} must not be negative or missing; found {worst}.")
-    budgets *= nats
-    tiny = (budgets > 0) & (budgets < _TINY_BITS * np.log(2))
-    if tiny.any():
-        warnings.warn(
-            f"{int(tiny.sum())} budgets are below {_TINY_BITS:g} bits and are taken as zero.",
-            FairgroupWarning,
-            stacklevel=4,
-        )
-    return np.where(tiny, 0.0, budgets)
-
-
-def _least_local(
-    rules: Rules, budgets: Array, found: Frontier, tol: float, max_iter: int
-) -> Frontier:
-    """Among the optimal rules, the one with the least local disparity.
-
-    The cost gets a multiple of the local disparity so small that it cannot raise the error by more
-    than ``tol``.
-    """
-    inside = informations(found.joint.sum(3))[1]
-    weight = tol / max(float(inside.max()), 1e-3)
-    again = solve_frontier(rules, budgets, tol=1e-3 * tol, max_iter=max_iter, local_weight=weight)
-    cells = rules.cost_of(again.joint)
-    better = informations(again.joint.sum(3))[1] < inside
-    joint = np.where(better[:, None, None, None, None], again.joint, found.joint)
-    return Frontier(
-        np.where(better, cells, found.error),
-        found.lower,
-        found.multipliers,
-        joint,
-        found.n_iter + again.n_iter,
-    )
-
-
-def _chord(error: Array, axes: Sequence[Array], point: Array) -> float:
-    """Interpolate a convex, falling function between grid points from above; inf outside."""
-    order = [np.argsort(axis) for axis in axes]
-    value = error[np.ix_(*order)]
-    for axis, rank, at in zip(axes, order, point, strict=True):
-        knots = axis[rank]
-        if at < knots[0]:
-            return float("inf")
-        right = int(np.clip(np.searchsorted(knots, at, side="right"), 1, max(len(knots) - 1, 1)))
-        if right >= len(knots) or at >= knots[-1]:
-            value = value[-1]
-            continue
-        share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
-        value = (1 - share) * value[right - 1] + share * value[right]
-    return float(value)

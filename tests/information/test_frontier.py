@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fairgroup.exceptions import FairgroupWarning
 from fairgroup.information import FairnessFrontier, mutual_information, pid_broja
-from fairgroup.information._frontier import masses_and_costs
+from fairgroup.information._budgets import masses_and_costs
 from fairgroup.information._frontier_newton import _information_hessian
 from fairgroup.information._frontier_solver import solve_frontier
 from fairgroup.information._rules import Rules, informations
