@@ -21,6 +21,7 @@ class ClumpingThresholding(RegressorMixin, BaseEstimator):
         self.window = window
 
     def fit(self, X, y):
+        """Choose variants and estimate their marginal effects."""
         X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
         n = len(y)
         self.mean_, self.offset_ = X.mean(axis=0), y.mean()
@@ -45,4 +46,5 @@ class ClumpingThresholding(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X):
+        """Sum up the chosen effects."""
         return (np.asarray(X, dtype=float) - self.mean_) @ self.coef_ + self.offset_

@@ -26,7 +26,7 @@ PILOT, BUDGET, WIDTH = (40, 80, 160), 1200, 80
 FRESH = 1000
 
 
-# -- simulation 1: separate models ---------------------------------------------------------------
+# -- simulation 1: separate models ---------------------------------------------------
 def separable_world(seed):
     """(X, y) of each group: 4000 rows to buy in order, 4000 to validate, 4000 to test."""
     rng, groups = np.random.default_rng(seed), []
@@ -133,7 +133,7 @@ def separable(seeds):
     return [row(name, *values, runs["equal n"][1]) for name, values in runs.items()]
 
 
-# -- simulation 2: one polygenic score -------------------------------------------------------------
+# -- simulation 2: one polygenic score -----------------------------------------------
 def squared_correlation(y, prediction):
     if np.std(prediction) == 0 or np.std(y) == 0:
         return 0.0
@@ -215,7 +215,7 @@ def polygenic(seeds, rules, estimator):
     return [row(name, *values, equal, share) for name, values in runs.items()]
 
 
-# -- tables ----------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------
 def interval(values):
     values = np.asarray(values)
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
@@ -253,8 +253,8 @@ NOTES = {
     "sampling_separable": "Budget 1200, costs 1, 1, 2; test R2 by group, mean over 40 fresh seeds "
     "± standard error; gains are paired with equal numbers. U_1 is the mean of ln R2, continued "
     "as a straight line below 0.05. The oracle knows the expected curves.",
-    "sampling_separable_reference": "The same on the seeds 0 to 39 of the design study, whose table "
-    "stands in the user guide.",
+    "sampling_separable_reference": "The same on the seeds 0 to 39 of the design study, whose "
+    "table stands in the user guide.",
     "sampling_polygenic": "1800 people of three ancestries, ridge on pooled genotypes, squared "
     "correlation; mean over 12 fresh seeds ± standard error, gains paired.",
     "sampling_clumping": "The same by clumping and thresholding (p <= 0.05, r2 < 0.1).",

@@ -101,7 +101,8 @@ def make_polygenic_scores(
         p = np.clip(rng.beta(ancestral * spread, (1 - ancestral) * spread), 0.01, 0.99)
         own = rng.standard_normal(n_snps)
         effect = causal * (shared_effect * shared + np.sqrt(1 - shared_effect**2) * own)
-        genotypes = sum(_haplotypes(n, p, linkage[g], block_size, rng) for _ in range(2))
+        one = _haplotypes(n, p, linkage[g], block_size, rng)
+        genotypes = one + _haplotypes(n, p, linkage[g], block_size, rng)
         genetic = _standardise(genotypes, p, ancestral) @ effect
         scale = np.sqrt(heritability[g]) / (genetic.std() or 1.0)
         noise = np.sqrt(1 - heritability[g]) * rng.standard_normal(n)
@@ -134,9 +135,11 @@ def _check(
     for name, value in (("n_snps", n_snps), ("block_size", block_size)):
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be a positive integer; found {value!r}.")
-    if isinstance(n_samples, Integral):
-        n_samples = [len(part) for part in np.array_split(np.arange(int(n_samples)), n_groups)]
-    sizes = [int(n) for n in n_samples]
+    if isinstance(n_samples, int | np.integer):
+        parts = np.array_split(np.arange(int(n_samples)), n_groups)
+        sizes = [len(part) for part in parts]
+    else:
+        sizes = [int(n) for n in n_samples]
     if len(sizes) != n_groups or min(sizes) < 2:
         raise ValueError(
             f"n_samples must give at least 2 people to each of the {n_groups} ancestries; found "

@@ -268,8 +268,8 @@ def _solve(
     problem: Problem, method: str, integer: bool, exact: bool
 ) -> tuple[NDArray[Any], float]:
     if integer:
-        whole = {"lower": np.ceil(problem.lower), "upper": np.floor(problem.upper + 1e-9)}
-        problem = problem._replace(**whole)
+        low, high = np.ceil(problem.lower), np.floor(problem.upper + 1e-9)
+        problem = problem._replace(lower=low, upper=high)
     if integer and np.isinf(problem.rho):
         n, _ = max_min(problem, integer=True)
         return _spend_rest(problem, n.astype(np.int64)), float("nan")
@@ -304,7 +304,7 @@ def _from_formula(problem: Problem) -> Floats | None:
         return None
     if kind is HyperbolicCurve:
         n = _closed_form.hyperbolic(
-            problem.weights, *values, problem.costs, problem.budget, problem.lower
+            problem.weights, values[0], values[1], problem.costs, problem.budget, problem.lower
         )
     elif kind is PowerLawCurve and np.all(values[2] == values[2][0]):
         n = _closed_form.common_power(

@@ -83,7 +83,7 @@ class Campaign:
     n_jobs: int | None
     random_state: Any
 
-    # -- reading the parameters ----------------------------------------------------------------
+    # -- reading the parameters ------------------------------------------------------------------
 
     def _by_group(self, value: Any, name: str, default: float | None = None) -> Any:
         """Return a number, an array in the order of ``groups_``, or a mapping as an array."""
@@ -115,7 +115,9 @@ class Campaign:
         self._rho = check_rho(self.rho)
         top = np.inf if available is None else self._by_group(available, "available", np.inf)
         self._upper = np.broadcast_to(np.asarray(top, dtype=np.float64), n_groups).copy()
-        given = shares if self.population is None else self._by_group(self.population, "population")
+        given = (
+            shares if self.population is None else self._by_group(self.population, "population")
+        )
         self._shares = check_group_weights(given, n_groups)
         limit = self.budget if self.budget is not None else budget
         if limit is None or not np.isfinite(limit) or limit <= 0:
@@ -139,15 +141,13 @@ class Campaign:
         self.__dict__.pop("estimator_", None)
         self._n_columns: int | None = None
 
-    def _validate_on(
-        self, X_val: Any, y_val: Any, codes_val: Ints, *, warn: bool = True
-    ) -> None:
+    def _validate_on(self, X_val: Any, y_val: Any, codes_val: Ints, *, warn: bool = True) -> None:
         """Keep the validation data, and say where they are too few."""
         y_val = np.asarray(y_val)
         if len(y_val) != n_rows_of(X_val) or len(codes_val) != len(y_val):
             raise ValueError(
-                f"X_val, y_val and sensitive_features_val have {n_rows_of(X_val)}, {len(y_val)} and "
-                f"{len(codes_val)} rows; all must describe the same rows."
+                f"X_val, y_val and sensitive_features_val have {n_rows_of(X_val)}, {len(y_val)} "
+                f"and {len(codes_val)} rows; all must describe the same rows."
             )
         counts = np.bincount(codes_val[codes_val >= 0], minlength=len(self.groups_))
         if (counts == 0).any():
@@ -238,7 +238,8 @@ class Campaign:
         encoder = GroupEncoder() if self.encoder is None else clone(self.encoder)
         # Twice, because a column without any repetition looks like an identifier.
         if isinstance(groups, pd.DataFrame | pd.Series):
-            return encoder.fit(pd.concat([groups, groups], ignore_index=True))
+            frame: Any = groups
+            return encoder.fit(pd.concat([frame, frame], ignore_index=True))
         return encoder.fit([*groups, *groups])
 
     def ask(self, n: float | None = None) -> dict[Any, int]:
@@ -321,7 +322,7 @@ class Campaign:
         if errors is not None:
             spread = np.asarray(self._by_group(errors, "errors"), dtype=np.float64)
         if held.shape != self.n_per_group_.shape or found.shape != held.shape:
-            raise ValueError(f"scores and n need one number for each of the groups {self.groups_}.")
+            raise ValueError(f"scores and n need one number for each of {self.groups_}.")
         if (held < self.n_per_group_).any():
             raise ValueError(
                 f"n must not fall: {self.n_per_group_.tolist()} were held, found {held.tolist()}."
@@ -330,7 +331,7 @@ class Campaign:
         self._learn(found, spread, None)
         return self
 
-    # -- one round ---------------------------------------------------------------------------------
+    # -- one round -------------------------------------------------------------------------------
 
     def _receive(self, X: Any, y: NDArray[Any], codes: Ints) -> None:
         """Add rows, then fit, score and learn."""
@@ -439,7 +440,7 @@ class Campaign:
                 stacklevel=5,
             )
 
-    # -- deciding ------------------------------------------------------------------------------------
+    # -- deciding --------------------------------------------------------------------------------
 
     def _check_pilot(self, n_columns: int | None) -> Ints:
         """Samples of the pilot; an error when the budget does not cover it."""
@@ -452,16 +453,16 @@ class Campaign:
             given = np.asarray(self._by_group(self.pilot, "pilot"), dtype=np.float64)
             if given.ndim > 1 or (given.ndim == 1 and len(given) != n_groups) or (given < 1).any():
                 raise ValueError(
-                    f"pilot must be 1 or more, one number or one for each of the {n_groups} groups; "
-                    f"found {self.pilot!r}."
+                    f"pilot must be 1 or more, one number or one for each of the {n_groups} "
+                    f"groups; found {self.pilot!r}."
                 )
             pilot = np.broadcast_to(given, n_groups).astype(np.int64)
         pilot = np.minimum(pilot, self._upper).astype(np.int64)
         cost = float(self._costs @ pilot)
         if cost > self._budget * (1 + 1e-12):
             raise ValueError(
-                f"the pilot costs {cost:g}, but the budget is {self._budget:g}; raise the budget or "
-                "lower pilot."
+                f"the pilot costs {cost:g}, but the budget is {self._budget:g}; raise the budget "
+                "or lower pilot."
             )
         self._pilot_cost = cost
         self._batch = self._batch_cost()
@@ -473,8 +474,8 @@ class Campaign:
             return max(0.1 * (self._budget - self._pilot_cost), top)
         if self.batch < top:
             warnings.warn(
-                f"batch={self.batch:g} does not pay for one sample of the dearest group; {top:g} is "
-                "used.",
+                f"batch={self.batch:g} does not pay for one sample of the dearest group; {top:g} "
+                "is used.",
                 FairnessWarning,
                 stacklevel=4,
             )
@@ -529,7 +530,7 @@ class Campaign:
             g = self._positions[label]
             self._upper[g] = self.n_per_group_[g]
 
-    # -- reading the results ---------------------------------------------------------------------------
+    # -- reading the results ---------------------------------------------------------------------
 
     @property
     def history_(self) -> pd.DataFrame:

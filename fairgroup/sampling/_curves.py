@@ -201,7 +201,7 @@ class LearningCurve:
         return f"{type(self).__name__}({', '.join(given)})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._values() == other._values()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -251,25 +251,25 @@ class PowerLawCurve(LearningCurve):
         self.s_inf, self.b, self.a = s_inf, b, a
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return s_inf - np.where(b > 0, b * n**-a, 0.0)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, a * b * n ** (-a - 1), 0.0)
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return -(a + 1) + 0 * n
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         reachable = (score < s_inf) & (b > 0)
         n = np.where(reachable, b / np.where(reachable, s_inf - score, 1.0), 1.0) ** (1 / a)
         return np.where(reachable, n, np.where(score <= s_inf, _never(b), np.inf))
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, (a * b / slope) ** (1 / (1 + a)), 0.0)
 
     @staticmethod
@@ -319,25 +319,25 @@ class HyperbolicCurve(LearningCurve):
         self.s_inf, self.kappa = s_inf, kappa
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:  # noqa: D102
+    def score_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return s_inf * n / (n + kappa)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:  # noqa: D102
+    def slope_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return s_inf * kappa / (n + kappa) ** 2
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:  # noqa: D102
+    def elasticity_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return -2 * n / (n + kappa)
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, kappa: Any) -> Floats:  # noqa: D102
+    def size_of(score: Floats, s_inf: Any, kappa: Any) -> Floats:
         reachable = score < s_inf
         n = kappa * score / np.where(reachable, s_inf - score, 1.0)
         return np.where(reachable, np.maximum(n, 0.0), np.inf)
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, kappa: Any) -> Floats:  # noqa: D102
+    def size_of_slope(slope: Floats, s_inf: Any, kappa: Any) -> Floats:
         return np.maximum(np.sqrt(s_inf * kappa / slope) - kappa, 0.0)
 
     @staticmethod
@@ -386,26 +386,26 @@ class ExponentialCurve(LearningCurve):
         self.s_inf, self.b, self.a = s_inf, b, a
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return s_inf - b * np.exp(-a * n)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return a * b * np.exp(-a * n)
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return -a * n
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         reachable = (score < s_inf) & (b > 0)
         ratio = np.where(reachable, (s_inf - score) / np.where(b > 0, b, 1.0), 1.0)
         n = np.maximum(-np.log(ratio) / a, 0.0)
         return np.where(reachable, n, np.where(score <= s_inf, _never(b), np.inf))
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:  # noqa: D102
+    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, np.maximum(np.log(a * b / slope) / a, 0.0), 0.0)
 
     @staticmethod
@@ -437,7 +437,7 @@ class FunctionCurve:
         return np.asarray(self._derivative(np.asarray(n, dtype=np.float64)), dtype=np.float64)
 
 
-CURVES: dict[str, type[LearningCurve]] = {
+CURVES: dict[str, Any] = {
     cls.family: cls for cls in (PowerLawCurve, HyperbolicCurve, ExponentialCurve)
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from fairgroup.sampling._curves import ExponentialCurve, HyperbolicCurve, PowerLawCurve
 from fairgroup.sampling._solver import Problem
@@ -54,7 +56,12 @@ def solve_with_cvxpy(problem: Problem) -> Floats:
         power = cp.power(scores, 1 - rho, approx=False)
         objective = weights @ power / (1 - rho)
     limits = [problem.costs @ n <= problem.budget, n >= problem.lower, n <= problem.upper]
-    cp.Problem(cp.Maximize(objective), limits).solve(solver=cp.CLARABEL)
+    programme = cp.Problem(cp.Maximize(objective), limits)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+        programme.solve(solver=cp.CLARABEL)
+    if programme.status == cp.OPTIMAL_INACCURATE:
+        warnings.warn("cvxpy calls its solution inaccurate.", ConvergenceWarning, stacklevel=5)
     if n.value is None:
         raise ValueError("cvxpy found no solution; are all scores positive at the lower bounds?")
     return np.asarray(n.value, dtype=np.float64)

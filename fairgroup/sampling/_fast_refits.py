@@ -7,7 +7,8 @@ for many m at once:
 * ``"rls"``: recursive least squares, O(p^2) per added row (Sherman-Morrison); for many sizes.
 * ``"cholesky"``: the factor of a leading block is the leading block of the factor. With
   ``K + alpha I = L L'``, ``W = L^-1 X`` and ``z = L^-1 y`` the coefficients after m rows are
-  ``sum_{i <= m} W_i z_i``; for p >= n. The same sums with ``W = L^-1 K_v`` predict with any kernel.
+  ``sum_{i <= m} W_i z_i``; for p >= n. With ``W = L^-1 K_v`` the same sums predict
+  with any kernel.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ __all__ = ["exact_integers", "round_integers"]
 _MAX_CELLS = 10_000_000
 
 
-def _value(problem: Problem, n: Floats) -> Floats:
+def _value(problem: Problem, n: NDArray[Any]) -> Floats:
     """Weighted utility of each group; -inf where a score is not defined."""
     with np.errstate(invalid="ignore"):
         scores = problem.curves.predict(n)

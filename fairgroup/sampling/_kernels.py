@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 __all__ = ["convolve_concave"]
 
 
 @numba.njit(cache=True)
-def convolve_concave(values, gains, best):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def convolve_concave(values: Floats, gains: Floats, best: Ints) -> Floats:
     """``out[j] = max over k <= min(j, K) of values[j - k] + gains[k]``.
 
     ``values`` is non-decreasing and ``gains`` concave, so that the best start i = j - k rises

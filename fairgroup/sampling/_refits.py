@@ -1,4 +1,4 @@
-"""Models on growing data, by the cheapest way that the estimator allows, and their group scores."""
+"""Models on growing data, by the cheapest way that the estimator allows, and their scores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LinearModel(RegressorMixin, BaseEstimator):
 def ridge_settings(estimator: Any) -> tuple[float, bool] | None:
     """Penalty and intercept where the prefix engines give the estimator's own solution."""
     if type(estimator) is Ridge and np.isscalar(estimator.alpha) and not estimator.positive:
-        return float(estimator.alpha), bool(estimator.fit_intercept)
+        return float(np.asarray(estimator.alpha)), bool(estimator.fit_intercept)
     if type(estimator) is LinearRegression and not estimator.positive:
         return 0.0, bool(estimator.fit_intercept)
     return None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairgroup.sampling._curves import CURVES, FunctionCurve, LearningCurve
+from fairgroup.sampling._curves import CURVES, LearningCurve
 from fairgroup.sampling._fit_curves import CurveFit, fit_shapes
 from fairgroup.sampling._stack import CurveStack
 
@@ -95,8 +95,23 @@ def _move(curve: Any, n: float, score: float) -> Any:
     shift = score - float(curve.predict(n))
     if isinstance(curve, LearningCurve) and curve.family != "hyperbolic":
         s_inf, b, a = curve._values()
-        return type(curve)(s_inf + shift, b, a)
-    return FunctionCurve(lambda x: curve.predict(x) + shift, curve.derivative)
+        return CURVES[curve.family](s_inf + shift, b, a)
+    return Shifted(curve, shift)
+
+
+class Shifted:
+    """A curve moved up or down."""
+
+    def __init__(self, curve: Any, shift: float) -> None:
+        self.curve, self.shift = curve, shift
+
+    def predict(self, n: Any) -> Floats:
+        """Score at n."""
+        return self.curve.predict(n) + self.shift
+
+    def derivative(self, n: Any) -> Floats:
+        """Slope at n."""
+        return self.curve.derivative(n)
 
 
 def known_responses(n: Floats, curves: list[Any]) -> Responses:
@@ -125,7 +140,9 @@ def estimate_responses(
     n_groups = len(n)
     fit, error = _own_curves(n, seen, family, score_max)
     trusted = (fit.b > 0) & np.isfinite(fit.b)
-    b, shape, s_inf = (_borrow(v, trusted, d) for v, d in ((fit.b, 1.0), (fit.shape, 0.5), (fit.s_inf, 1.0)))
+    b, shape, s_inf = (
+        _borrow(v, trusted, d) for v, d in ((fit.b, 1.0), (fit.shape, 0.5), (fit.s_inf, 1.0))
+    )
     error = np.where(trusted & np.isfinite(error), error, 1.0)
     if family == "hyperbolic":
         s_inf = s_inf * (1 + optimism * error)
@@ -164,20 +181,26 @@ def _own_curves(
     weights[~enough] = 1.0
     fit = fit_shapes(family, sizes, own[0], weights, score_max=score_max)
     fit = fit._replace(b=np.where(enough, fit.b, 0.0))
-    repeat = (np.tile(sizes, (orders, 1)), own[1:].reshape(-1, most), np.tile(weights, (orders, 1)))
+    repeat = (
+        np.tile(sizes, (orders, 1)),
+        own[1:].reshape(-1, most),
+        np.tile(weights, (orders, 1)),
+    )
     each = fit_shapes(family, *repeat, score_max=score_max)
     slopes = _slopes(family, each, np.tile(n, orders)).reshape(orders, n_groups)
     slope = _slopes(family, fit, n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = slopes.std(axis=0, ddof=1) / np.sqrt(orders) / slope if orders > 1 else slope * np.nan
-    return fit, np.minimum(error, 1.0)
+        error = (
+            slopes.std(axis=0, ddof=1) / np.sqrt(orders) / slope if orders > 1 else slope * np.nan
+        )
+    return fit, np.where(orders > 1, np.minimum(error, 1.0), np.nan)
 
 
 def _slopes(family: str, fit: CurveFit, n: Floats) -> Floats:
     kind = CURVES[family]
     return np.array(
         [
-            float(kind.slope_at(np.float64(x), *kind._from_fit(s, b, t)))  # type: ignore[arg-type]
+            float(kind.slope_at(np.float64(x), *kind._from_fit(s, b, t)))
             for x, s, b, t in zip(n, fit.s_inf, fit.b, fit.shape, strict=True)
         ]
     )
@@ -202,6 +225,10 @@ def _cross(seen: Observations, g: int, transfer: str) -> tuple[Floats, Floats]:
             slope = np.maximum(slope, 0.0)
         sse = w @ (centred + np.outer(dz, slope)) ** 2
         better = sse < best
-        b, a, best = np.where(better, slope, b), np.where(better, exponent, a), np.minimum(best, sse)
+        b, a, best = (
+            np.where(better, slope, b),
+            np.where(better, exponent, a),
+            np.minimum(best, sse),
+        )
     b[g] = 0.0
     return np.where(np.isfinite(b), b, 0.0), a

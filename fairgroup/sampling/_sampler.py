@@ -509,11 +509,18 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
             if len(checked) != len(X):
                 raise ValueError(f"y has {len(checked)} rows, but X has {len(X)}.")
             if len(X) < 2:
-                raise ValueError(f"Found array with {len(X)} sample(s) while a minimum of 2 is needed.")
+                raise ValueError(
+                    f"Found array with {len(X)} sample(s) while a minimum of 2 is needed."
+                )
         else:
             allow = "allow-nan" if get_tags(self.estimator).input_tags.allow_nan else True
             table, checked = validate_data(
-                self, X, y, y_numeric=is_regressor(self.estimator), ensure_all_finite=allow, **options
+                self,
+                X,
+                y,
+                y_numeric=is_regressor(self.estimator),
+                ensure_all_finite=allow,
+                **options,
             )
         if is_classifier(self.estimator) and oracle is None:
             check_classification_targets(checked)

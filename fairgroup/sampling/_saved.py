@@ -38,7 +38,9 @@ class SavedCampaign(Campaign):
             For tables with columns that are not numbers; use pickle or joblib for these.
         """
         check_is_fitted(self, "n_per_group_")
-        state: dict[str, Any] = {name: np.array(getattr(self, name)) for name in _NUMBERS + _ARRAYS}
+        state: dict[str, Any] = {
+            name: np.array(getattr(self, name)) for name in _NUMBERS + _ARRAYS
+        }
         state["_entropy"] = np.array(self._entropy, dtype=np.uint64)
         state["stopped_reason_"] = np.array(self.stopped_reason_)
         state["_rho"] = np.array(self._rho)

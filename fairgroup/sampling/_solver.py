@@ -146,7 +146,7 @@ def _settle(problem: Problem, n: Floats, inner: NDArray[np.bool_]) -> Floats:
 def _spend_on_ties(problem: Problem, value: Floats) -> tuple[Floats, float]:
     """All marginals are constant: fill groups in their order, the best per cost first."""
     n, left = problem.lower.astype(np.float64).copy(), problem.budget
-    left -= problem.costs @ n
+    left -= float(problem.costs @ n)
     rate = 0.0
     for g in np.argsort(-value, kind="stable"):
         if not np.isfinite(value[g]) or left <= 0:
@@ -181,7 +181,7 @@ def max_min(problem: Problem, *, integer: bool = False) -> tuple[Floats, float]:
     while active.any():
         cap = float(np.min(ends[active]))
         need = _need(problem, cap, n, active, integer)
-        left = problem.budget - problem.costs[~active] @ n[~active]
+        left = problem.budget - float(problem.costs[~active] @ n[~active])
         if problem.costs[active] @ need[active] > left:
             n, level = _raise(problem, n, active, cap, left, integer)
             # At the lowest level that is left, groups above it have not been touched.

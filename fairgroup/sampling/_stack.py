@@ -44,7 +44,7 @@ class CurveStack:
         return len(self.curves)
 
     def _each(
-        self, name: str, x: Floats, other: Callable[[Any, float], Any] | None = None
+        self, name: str, x: NDArray[Any], other: Callable[[Any, float], Any] | None = None
     ) -> Floats:
         out = np.empty(len(self))
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -54,7 +54,7 @@ class CurveStack:
                 out[i] = np.nan if other is None else other(self.curves[i], x[i])
         return out
 
-    def predict(self, n: Floats) -> Floats:
+    def predict(self, n: NDArray[Any]) -> Floats:
         """Score of each group at its n."""
         return self._each("score_at", n, lambda curve, x: curve.predict(x))
 

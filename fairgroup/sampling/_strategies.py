@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from fairgroup.sampling._allocate import allocate_budget
 from fairgroup.sampling._responses import Responses
 from fairgroup.sampling._utility import aggregate, isoelastic, marginal
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Floats = NDArray[Any]
+Ints = NDArray[Any]
 
 __all__ = ["ADAPTIVE", "STRATEGIES", "Situation", "best_group", "next_purchase", "predicted_gain"]
 
@@ -55,7 +55,7 @@ def spread(money: Floats, s: Situation, budget: float) -> Ints:
     """Turn amounts of money into whole samples, the rest to those who were rounded down most."""
     wanted = np.minimum(money / s.costs, s.room)
     counts = np.floor(wanted + 1e-9).astype(np.int64)
-    left = budget - s.costs @ counts
+    left = budget - float(s.costs @ counts)
     while True:
         open_ = (s.costs <= left * (1 + 1e-12)) & (counts < s.room) & (money > 0)
         if not open_.any():
@@ -95,7 +95,7 @@ def maxmin(s: Situation) -> Ints:
         if not more.any():
             chosen, more = np.array([g]), np.ones(1)
         counts[chosen] += more.astype(np.int64)
-        left = s.money - s.costs @ counts
+        left = s.money - float(s.costs @ counts)
 
 
 def equal_cost_batch(s: Situation) -> Ints:
@@ -141,7 +141,7 @@ def marginal_gain(s: Situation) -> Ints:
     if s.responses is None or not np.isfinite(s.scores).all():
         return equal_cost_batch(s)
     counts = _explore(s, s.exploration) // s.quantum * s.quantum
-    return greedy(s, s.money - s.costs @ counts, counts, s.quantum)
+    return greedy(s, s.money - float(s.costs @ counts), counts, s.quantum)
 
 
 def plan_target(s: Situation) -> Floats:
@@ -168,7 +168,7 @@ def plan_target(s: Situation) -> Floats:
 def _toward(s: Situation, target: Floats, exploration: float) -> Ints:
     """Move a batch in proportion to what the target asks for, after exploring."""
     counts = _explore(s, exploration) if exploration else np.zeros_like(s.n)
-    budget = s.money - s.costs @ counts
+    budget = s.money - float(s.costs @ counts)
     need = np.maximum(target - s.n - counts, 0.0) * s.costs
     if need.sum() <= 0:
         need = s.costs * (s.room - counts > 0)
@@ -214,7 +214,7 @@ def _fill(s: Situation, level: Floats) -> Ints:
         low, high = (middle, high) if s.costs @ need <= s.left else (low, middle)
     need = np.clip(low * level - s.n, 0.0, s.room)
     counts = spread(s.costs * need, s, s.left)
-    rest = s._replace(n=s.n + counts, left=s.left - s.costs @ counts)
+    rest = s._replace(n=s.n + counts, left=s.left - float(s.costs @ counts))
     open_ = rest.room > 0
     return counts + spread(rest.left * open_ / max(open_.sum(), 1), rest, rest.left)
 

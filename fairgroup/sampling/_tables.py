@@ -42,6 +42,6 @@ def check_no_overlap(X: Any, X_val: Any) -> None:
             same = same or X.loc[common].equals(X_val.loc[common])
     if same:
         raise ValueError(
-            "X_val has rows of X: scores on training data say nothing about learning. Split first, "
-            "or leave X_val out to have a part of the pool held out."
+            "X_val has rows of X: scores on training data say nothing about learning. Split "
+            "first, or leave X_val out to have a part of the pool held out."
         )
