@@ -358,6 +358,7 @@ class Campaign:
         trial, n_groups = self._trial(), len(self.groups_)
         found = evaluate(trial, n_groups)
         self._models = found.models
+        self.__dict__.pop("estimator_", None)  # made again from these when it is needed
         seen = None
         if self._needs_curves():
             seen = nested_scores(
@@ -581,11 +582,11 @@ class Campaign:
         assert self._y is not None
         estimator = seeded(self.estimator, int(self._entropy[0]))
         fitted = []
-        for g, model in enumerate(self._models):
-            rows = np.arange(len(self._y)) if self.pooled else np.flatnonzero(self._codes == g)
-            stand_in = type(model) is not type(estimator)
-            X, y = rows_of(self._X, rows), self._y[rows]
-            fitted.append(clone(estimator).fit(X, y) if stand_in and self.pooled else model)
+        rows = np.arange(len(self._y))
+        for model in self._models:
+            if self.pooled and type(model) is not type(estimator):
+                model = clone(estimator).fit(rows_of(self._X, rows), self._y[rows])
+            fitted.append(model)
         self.estimator_ = (
             fitted[0] if self.pooled else dict(zip(self.groups_, fitted, strict=True))
         )

@@ -39,17 +39,22 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(trial: Trial, n_groups: int) -> Evaluation:
-    """Fit on everything that is held."""
+    """Fit on everything that is held; None, and no score, for a group without samples."""
     if trial.pooled:
         models = [fit_model(trial.estimator, trial.X, trial.y)]
     else:
         models = [
             fit_model(trial.estimator, rows_of(trial.X, rows), trial.y[rows])
+            if len(rows)
+            else None
             for rows in (np.flatnonzero(trial.codes == g) for g in range(n_groups))
         ]
     of_group = models * n_groups if trial.pooled else models
-    scores = np.array([trial.scorer.one(m, g) for g, m in enumerate(of_group)])
-    errors = np.array([trial.scorer.standard_error(m, g) for g, m in enumerate(of_group)])
+    scores, errors = np.full(n_groups, np.nan), np.full(n_groups, np.nan)
+    for g, model in enumerate(of_group):
+        if model is not None:
+            scores[g] = trial.scorer.one(model, g)
+            errors[g] = trial.scorer.standard_error(model, g)
     return Evaluation(models, scores, errors)
 
 
@@ -58,6 +63,8 @@ def nested_sizes(n: int, points: int, fraction: float) -> Ints:
 
     Smaller sizes can lie below the interpolation threshold, where a score falls with more data.
     """
+    if n == 0:
+        return np.empty(0, dtype=np.int64)
     first = min(max(fraction * n, 5.0), float(n))
     return np.unique(np.rint(np.geomspace(first, n, points)).astype(np.int64))
 
@@ -88,7 +95,7 @@ def nested_scores(
         tables[g].append(np.vstack([table, scores]) if len(table) else scores[None])
     return Observations(
         [s.astype(np.float64) for s in sizes],
-        [np.array(t) if t else np.full((orders, 1, n_groups), np.nan) for t in tables],
+        [np.array(t) if t else np.full((orders, 0, n_groups), np.nan) for t in tables],
     )
 
 

@@ -72,6 +72,7 @@ class Responses:
 
     def step(self, x: Floats, q: Floats) -> Floats:
         """Change of the scores (rows) when group g (columns) goes from x_g to x_g + q_g."""
+        x = np.maximum(x, 1.0)
         own = self.stack.predict(x + q) - self.stack.predict(x)
         change = np.diag(own)
         if self.linked:
@@ -208,9 +209,11 @@ def _slopes(family: str, fit: CurveFit, n: Floats) -> Floats:
 
 def _cross(seen: Observations, g: int, transfer: str) -> tuple[Floats, Floats]:
     """Responses of every other group to data of g."""
-    at, scores = seen.sizes[g], np.nanmean(seen.scores[g], axis=0)
+    at, scores = seen.sizes[g], seen.scores[g].mean(axis=0)
     n_groups = scores.shape[1]
     b, a = np.zeros(n_groups), np.ones(n_groups)
+    if not len(at):
+        return b, a
     best = np.full(n_groups, np.inf)
     w = at / at.sum()
     for exponent in _EXPONENTS:

@@ -482,7 +482,8 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
         """
         check_is_fitted(self, "estimator_")
         if isinstance(self.estimator_, dict):
-            return np.unique(np.concatenate([m.classes_ for m in self.estimator_.values()]))
+            models = [model for model in self.estimator_.values() if model is not None]
+            return np.unique(np.concatenate([model.classes_ for model in models]))
         return self.estimator_.classes_
 
     def __sklearn_tags__(self) -> Any:
@@ -632,6 +633,8 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
             rows = np.flatnonzero(codes == g)
             if not len(rows):
                 continue
+            if model is None:
+                raise ValueError(f"no sample of the group {self.groups_[g]!r} was bought.")
             values = np.asarray(getattr(model, method)(rows_of(X, rows)))
             if method == "predict_proba":
                 wide = np.zeros((len(rows), len(self.classes_)))

@@ -198,9 +198,9 @@ def score_only(s: Situation) -> Ints:
             return counts
         # With exponent 1 the lack shrinks like 1 / n; a cancels from the index.
         x = s.n + counts
-        missing = lack * s.n / x
+        missing = lack * np.maximum(s.n, 1) / np.maximum(x, 1)
         value = s.weights * marginal(s.asymptote - missing, s.rho, s.floor) * missing
-        g = int(np.argmax(np.where(q > 0, value / (x * s.costs), -np.inf)))
+        g = int(np.argmax(np.where(q > 0, value / (np.maximum(x, 1) * s.costs), -np.inf)))
         counts[g] += int(q[g])
         left -= q[g] * s.costs[g]
 
@@ -333,7 +333,9 @@ def best_group(name: str, s: Situation, draws: int = 400) -> Floats:
         value = -np.where(s.weights > 0, scores, np.inf)
     elif name == "score_only" or s.responses is None:
         lack = np.maximum(s.asymptote - scores, 0.0)
-        value = s.weights * marginal(scores, s.rho, s.floor) * lack / (s.n * s.costs)
+        value = (
+            s.weights * marginal(scores, s.rho, s.floor) * lack / (np.maximum(s.n, 1) * s.costs)
+        )
     else:
         slopes = s.responses.slopes()
         own = np.diag(slopes) * np.maximum(
