@@ -1,7 +1,7 @@
 """FairTTTS: fairness at prediction time for fitted trees, forests and boosted trees.
 
-:class:`FairTTTS` softens the decisions of a fitted tree model where it splits on a protected input,
-computed exactly instead of simulated (Cohen-Inger, Rokach, Shapira and Cohen 2025).
+:class:`FairTTTS` softens the decisions of a fitted tree model where it splits on a protected
+input, computed exactly instead of simulated (Cohen-Inger, Rokach, Shapira and Cohen 2025).
 :class:`FairTTTSCV` chooses how much on validation data, per group.
 """
 

@@ -64,7 +64,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
     favorable_class: Any
     encoder: Any
     trees_: TreeEnsemble
-    _rules: FlipRules
+    _acting_rules: FlipRules
 
     # What the subclasses define -----------------------------------------------------------
 
@@ -90,12 +90,12 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
 
     def _check_target(self, X: Any, y: ArrayLike) -> Array:
         validate_data(self, X, skip_check_array=True)
-        y = column_or_1d(y, warn=True)
+        target: Array = column_or_1d(y, warn=True)
         if not _classifies(self):
-            return np.asarray(y, dtype=np.float64)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        return y
+            return np.asarray(target, dtype=np.float64)
+        assert_all_finite(target, input_name="y")
+        check_classification_targets(target)
+        return target
 
     def _fit_model(self, X: Any, y: Array, sample_weight: ArrayLike | None) -> Any:
         model = clone(self._model())
@@ -179,7 +179,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
             self.protected_inputs,
             trees.n_inputs,
             input_names=self._input_names(model),
-            source_names=getattr(self, "feature_names_in_", None),
+            source_names=list(getattr(self, "feature_names_in_", ())),
             group_columns=groups.columns if known else (),
         )
         if trees.input_order is not None:
@@ -253,7 +253,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
             sign = self._favorable().sign
         return explain(
             self.trees_,
-            self._rules,
+            self._acting_rules,
             inputs,
             boost,
             self._settings,

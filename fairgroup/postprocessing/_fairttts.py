@@ -252,7 +252,7 @@ default="max_threshold"
             distance_scale=self.distance_scale,
             p_max=self.p_max,
         )
-        self._protected = protected
+        self._acting_rules, self._protected = self._rules, protected
         self.distance_scale_ = self._rules.scale
         self.protected_nodes_ = np.flatnonzero(self._rules.attribute >= 0)
         self.unprivileged_ = self._find_unprivileged(groups, protected, y, weights)

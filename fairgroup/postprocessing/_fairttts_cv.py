@@ -32,7 +32,7 @@ from fairgroup.postprocessing._path import (
 )
 from fairgroup.postprocessing._protected import Protected, groups_of
 from fairgroup.postprocessing._readers import reader_for
-from fairgroup.postprocessing._rules import HEURISTICS, SCALES, FlipRules, flip_rules
+from fairgroup.postprocessing._rules import HEURISTICS, SCALES, FlipRules, flip_rules, with_proxies
 from fairgroup.postprocessing._trees import MEAN, TreeEnsemble
 from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from fairgroup.utils._validation import as_generator
@@ -40,6 +40,7 @@ from fairgroup.utils._validation import as_generator
 __all__ = ["FairTTTSCV"]
 
 Array = NDArray[Any]
+_SCOPES = ("protected", "all", "proxies")
 _RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 
@@ -92,9 +93,14 @@ default="equal_opportunity"
         Largest difference between groups that is allowed on the validation rows.
     objective : {"accuracy", "least"}, default="accuracy"
         Among the strengths within ``tol``, the most accurate or the smallest.
-    scope : {"auto", "protected", "all"}, default="auto"
-        Whether the wrong turns at every node, for everybody, are on ("all", which smooths the
-        model), off ("protected"), or chosen on the validation rows as well ("auto").
+    scope : {"auto", "protected", "all", "proxies"} or tuple of these, default="auto"
+        What may change: decisions at protected splits ("protected"); these, with the published
+        wrong turns at every node for everybody, which smooth the model ("all"); or decisions at
+        every split that goes against a person of a group that is helped, because other inputs can
+        stand in for the protected one ("proxies", not in the paper). "auto" offers all three: the
+        choice between the first two is made on the validation rows, and "proxies" is taken where
+        neither reaches ``tol``. A tuple offers some of them in this way; "all" costs a pass over
+        all nodes for every row.
     p_max : float, default=0.1
         Probability of a wrong turn at distance 0, for scope "all".
     heuristic : {"distance", "fixed", "depth", "agreement"}, default="distance"
@@ -121,7 +127,7 @@ default="max_threshold"
         Class labels.
     strengths_ : Series
         Strength of each group, in [0, 1].
-    scope_ : {"protected", "all"}
+    scope_ : {"protected", "all", "proxies"}
         The scope that was chosen.
     gap_, gap_before_ : float
         Gap between groups on the validation rows, with the strengths and without.
@@ -177,7 +183,7 @@ default="max_threshold"
         "constraint": [StrOptions(set(NOTIONS))],
         "tol": [Interval(Real, 0, 1, closed="both")],
         "objective": [StrOptions({"accuracy", "least"})],
-        "scope": [StrOptions({"auto", "protected", "all"})],
+        "scope": [StrOptions({"auto", *_SCOPES}), tuple],
         "p_max": [Interval(Real, 0, 0.5, closed="both")],
         "heuristic": [StrOptions(set(HEURISTICS))],
         "distance_scale": [StrOptions(set(SCALES))],
@@ -198,7 +204,7 @@ default="max_threshold"
         constraint: str = "equal_opportunity",
         tol: float = 0.02,
         objective: str = "accuracy",
-        scope: str = "auto",
+        scope: str | tuple[str, ...] = "auto",
         p_max: float = 0.1,
         heuristic: str = "distance",
         distance_scale: str = "max_threshold",
@@ -314,21 +320,29 @@ default="max_threshold"
         self, reading: _Reading, inputs: Array, groups: GroupCodes, scope: str
     ) -> tuple[Array, Array]:
         """Output of the trees at strength 0 and at strength 1."""
-        run = TreePass(reading.trees, reading.rules, n_jobs=self.n_jobs)
+        rules = self._rules_for(scope, reading)
+        run = TreePass(reading.trees, rules, n_jobs=self.n_jobs)
         settings = Settings(1.0, True, scope == "all")
         always = self._may_be_helped(groups)
         none = np.full_like(always, -1.0)
         return run.expect(inputs, none, settings), run.expect(inputs, always, settings)
 
+    def _rules_for(self, scope: str, reading: _Reading) -> FlipRules:
+        if scope != "proxies":
+            return reading.rules
+        return with_proxies(reading.trees, reading.rules, len(reading.protected.names))
+
     def _may_be_helped(self, groups: GroupCodes) -> Array:
-        """1 per row and attribute where the person may be helped, else -1."""
+        """1 per row and attribute where the person may be helped, else -1.
+
+        The last column stands for unprotected splits, where belonging to any of the groups counts.
+        """
         views = groups_of(groups, self._protected) if self.encoder_ is not None else [groups]
-        return np.column_stack(
-            [
-                np.append(np.where(chosen, 1.0, -1.0), -1.0)[view.codes]
-                for chosen, view in zip(self.unprivileged_, views, strict=True)
-            ]
-        )
+        helped = [
+            np.append(np.where(chosen, 1.0, -1.0), -1.0)[view.codes]
+            for chosen, view in zip(self.unprivileged_, views, strict=True)
+        ]
+        return np.column_stack([*helped, np.max(helped, axis=0)])
 
     def _score(
         self, reading: _Reading, X: Any, groups: GroupCodes, scope: str
@@ -380,27 +394,41 @@ default="max_threshold"
     def _choose(
         self, X: Any, y: Array, groups: GroupCodes, weights: Array, sample_weight: Any
     ) -> None:
-        scopes = ("protected", "all") if self.scope != "protected" else ("protected",)
+        offered_scopes = self._offered_scopes()
+        scopes = tuple(s for s in _SCOPES if s in ("protected", *offered_scopes))
         scores = {scope: np.full((2, len(y)), np.nan) for scope in scopes}
         for reading, rows in self._validation(X, y, groups, weights, sample_weight):
             for scope in scopes:
                 part = self._score(reading, _rows(X, rows), groups.take(rows), scope)
                 scores[scope][:, rows] = part
         truth = np.asarray(y == self.classes_[self.favorable_index_])
-        choices = [
-            self._choice(scope, scores[scope], truth, groups.codes, groups.n_groups, weights)
-            for scope in scopes
-        ]
-        nothing = choices[0]._replace(strengths=np.zeros(groups.n_groups))
-        before = self._judge(nothing)
-        offered = [before, *choices] if self.scope != "all" else [before, choices[1]]
-        best = max(offered, key=self._rank)
+        choices = {
+            scope: self._choice(scope, scores[scope], truth, groups, weights) for scope in scopes
+        }
+        nothing = choices["protected"]._replace(strengths=np.zeros(groups.n_groups))
+        before = best = self._judge(nothing)
+        # The gentler scopes compete with each other; "proxies" has to be needed, or asked for.
+        gentle = [choices[s] for s in offered_scopes if s != "proxies"]
+        best = max([before, *gentle], key=self._rank)
+        if "proxies" in offered_scopes and (not gentle or not best.within):
+            best = max([best, choices["proxies"]], key=self._rank)
         self._store(best, before, groups, truth, weights)
 
+    def _offered_scopes(self) -> tuple[str, ...]:
+        if self.encoder_ is None:
+            return ("protected",)
+        if isinstance(self.scope, str):
+            return _SCOPES if self.scope == "auto" else (self.scope,)
+        strange = [scope for scope in self.scope if scope not in _SCOPES]
+        if strange or not self.scope:
+            raise ValueError(f"scope={self.scope!r}: a tuple may hold {list(_SCOPES)}.")
+        return self.scope
+
     def _choice(
-        self, scope: str, scores: Array, truth: Array, codes: Array, n_groups: int, weights: Array
+        self, scope: str, scores: Array, truth: Array, groups: GroupCodes, weights: Array
     ) -> _Choice:
         base, gain = scores
+        codes, n_groups = groups.codes, groups.n_groups
         seen = ~np.isnan(base)
         paths = [
             group_path(base[rows], gain[rows], truth[rows], weights[rows])
@@ -418,7 +446,7 @@ default="max_threshold"
         """Within tol first; then the objective, or the gap where nothing is within."""
         if not choice.within:
             return False, -choice.gap, choice.correct
-        gentle = -float(choice.strengths.sum()) - (choice.scope == "all")
+        gentle = -float(choice.strengths.sum()) - _SCOPES.index(choice.scope)
         return True, (choice.correct if self.objective == "accuracy" else gentle), gentle
 
     def _store(
@@ -426,6 +454,8 @@ default="max_threshold"
     ) -> None:
         total = sum(path.total for path in best.paths)
         self.scope_ = best.scope
+        whole = _Reading(self.estimator_, self.trees_, self._rules, self._protected)
+        self._acting_rules = self._rules_for(best.scope, whole)
         self.strengths_ = pd.Series(best.strengths, index=groups.index, name="strength")
         self.gap_, self.gap_before_ = best.gap, before.gap
         self.accuracy_, self.accuracy_before_ = best.correct / total, before.correct / total
@@ -511,7 +541,11 @@ def _rows(X: Any, rows: Array) -> Any:
 def _path_table(paths: list[GroupPath], groups: GroupCodes) -> pd.DataFrame:
     tables = [
         pd.DataFrame(
-            {"group": name, "strength": path.strength, **dict(zip(_RATES, path.rates.T))}
+            {
+                "group": name,
+                "strength": path.strength,
+                **dict(zip(_RATES, path.rates.T, strict=True)),
+            }
         )
         for name, path in zip(groups.names, paths, strict=True)
     ]

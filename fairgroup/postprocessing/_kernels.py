@@ -74,7 +74,7 @@ class Settings(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _in_left_set(bitsets, row, x, missing_left):
+def _in_left_set(bitsets: NDArray, row: int, x: float, missing_left: bool) -> bool:
     if x < 0:
         return missing_left
     level = np.int64(x)
@@ -84,7 +84,7 @@ def _in_left_set(bitsets, row, x, missing_left):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _goes_left(x, cut, missing_left, row, bitsets):
+def _goes_left(x: float, cut: float, missing_left: bool, row: int, bitsets: NDArray) -> bool:
     """The tree's own rule at one node."""
     if np.isnan(x):
         return missing_left
@@ -94,7 +94,17 @@ def _goes_left(x, cut, missing_left, row, bitsets):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _flip(x, threshold, top, slope, amplify, boost, cap, forced, noise):
+def _flip(
+    x: float,
+    threshold: float,
+    top: float,
+    slope: float,
+    amplify: bool,
+    boost: float,
+    cap: float,
+    forced: bool,
+    noise: bool,
+) -> float:
     """Probability of taking the other branch at one node."""
     if np.isnan(x) or not (amplify or noise):
         return 0.0
@@ -105,7 +115,9 @@ def _flip(x, threshold, top, slope, amplify, boost, cap, forced, noise):
 
 
 @njit(cache=True, nogil=True)
-def _at_node(nodes, v, x, boost, settings):
+def _at_node(
+    nodes: Nodes, v: int, x: float, boost: NDArray, settings: Settings
+) -> tuple[bool, bool, float]:
     """Rule, whether the decision is amplified, and probability of the other branch; not fast."""
     goes_left = _goes_left(
         x, nodes.cut[v], nodes.missing_left[v], nodes.category[v], nodes.bitsets
@@ -128,7 +140,9 @@ def _at_node(nodes, v, x, boost, settings):
 
 
 @njit(cache=True, nogil=True)
-def _left_share_plain(x, q, m, cut, threshold, top, slope):
+def _left_share_plain(
+    x: NDArray, q: NDArray, m: int, cut: NDArray, threshold: NDArray, top: NDArray, slope: NDArray
+) -> None:
     """Probability of going left at an unprotected numeric split, without missing values."""
     one = top.dtype.type(1)
     zero = top.dtype.type(0)
@@ -139,7 +153,16 @@ def _left_share_plain(x, q, m, cut, threshold, top, slope):
 
 
 @njit(cache=True, nogil=True)
-def _left_share(nodes, v, x, q, m, boost, start, settings):
+def _left_share(
+    nodes: Nodes,
+    v: int,
+    x: NDArray,
+    q: NDArray,
+    m: int,
+    boost: NDArray,
+    start: int,
+    settings: Settings,
+) -> None:
     """Probability of going left at any split."""
     # Scalars before the loop: every access to an array of the tuple counts a reference.
     cut, threshold, missing = nodes.cut[v], nodes.threshold[v], nodes.missing_left[v]
@@ -157,31 +180,31 @@ def _left_share(nodes, v, x, q, m, boost, start, settings):
 # One array is changed in place in each of these: two names for one block of memory would keep
 # the loops from being vectorised.
 @njit(cache=True, nogil=True)
-def _mix(right, q, m, left):
+def _mix(right: NDArray, q: NDArray, m: int, left: NDArray) -> None:
     for j in range(m):
         right[j] += q[j] * (left[j] - right[j])
 
 
 @njit(cache=True, nogil=True)
-def _mix_left_leaf(right, q, m, left):
+def _mix_left_leaf(right: NDArray, q: NDArray, m: int, left: float) -> None:
     for j in range(m):
         right[j] += q[j] * (left - right[j])
 
 
 @njit(cache=True, nogil=True)
-def _mix_right_leaf(left, q, m, right):
+def _mix_right_leaf(left: NDArray, q: NDArray, m: int, right: float) -> None:
     for j in range(m):
         left[j] = right + q[j] * (left[j] - right)
 
 
 @njit(cache=True, nogil=True)
-def _mix_leaves(target, q, m, left, right):
+def _mix_leaves(target: NDArray, q: NDArray, m: int, left: float, right: float) -> None:
     for j in range(m):
         target[j] = right + q[j] * (left - right)
 
 
 @njit(cache=True, nogil=True)
-def _combine(nodes, v, stack, size, q, m):
+def _combine(nodes: Nodes, v: int, stack: NDArray, size: int, q: NDArray, m: int) -> int:
     """Replace the results of the children by the one of the node; return the new stack size."""
     a, b = nodes.left[v], nodes.right[v]
     left_leaf, right_leaf = nodes.left[a] < 0, nodes.left[b] < 0
@@ -203,7 +226,7 @@ def _combine(nodes, v, stack, size, q, m):
 
 
 @njit(cache=True, nogil=True)
-def _transpose_block(X, used, start, m, block):
+def _transpose_block(X: NDArray, used: NDArray, start: int, m: int, block: NDArray) -> bool:
     """Copy the used columns of a block of rows; return whether one is missing."""
     missing = False
     for f in range(len(used)):
@@ -215,7 +238,17 @@ def _transpose_block(X, used, start, m, block):
 
 
 @njit(cache=True, nogil=True)
-def expect_everywhere(X, nodes, bounds, output, used, depth, boost, settings, out):
+def expect_everywhere(
+    X: NDArray,
+    nodes: Nodes,
+    bounds: NDArray,
+    output: NDArray,
+    used: NDArray,
+    depth: int,
+    boost: NDArray,
+    settings: Settings,
+    out: NDArray,
+) -> None:
     """Add the expected leaf values of every tree to ``out``, with noise at every node.
 
     Cost: one pass over all nodes for every row.
@@ -267,13 +300,20 @@ def expect_everywhere(X, nodes, bounds, output, used, depth, boost, settings, ou
             for k in range(channels):
                 column = output[t] + k
                 for j in range(m):
-                    out[start + j, column] += (
-                        stack[0, k, j] if size else nodes.value[bounds[t], k]
-                    )
+                    out[start + j, column] += stack[0, k, j] if size else nodes.value[bounds[t], k]
 
 
 @njit(cache=True, nogil=True)
-def expect_protected(X, nodes, bounds, output, depth, boost, settings, out):
+def expect_protected(
+    X: NDArray,
+    nodes: Nodes,
+    bounds: NDArray,
+    output: NDArray,
+    depth: int,
+    boost: NDArray,
+    settings: Settings,
+    out: NDArray,
+) -> None:
     """Add the expected leaf values where only amplified decisions are uncertain.
 
     A person follows the rule until a decision is amplified; there the walk splits in two. Cost:
@@ -304,7 +344,9 @@ def expect_protected(X, nodes, bounds, output, depth, boost, settings, out):
                             p = _flip(
                                 x, threshold[v], top[v], slope[v], True, b, cap, forced, False
                             )
-                            if p > 0:
+                            if p >= 1:
+                                goes_left = not goes_left
+                            elif p > 0:
                                 waiting[size] = right[v] if goes_left else left[v]
                                 share[size] = w * p
                                 size += 1
@@ -315,7 +357,7 @@ def expect_protected(X, nodes, bounds, output, depth, boost, settings, out):
 
 
 @njit(cache=True, nogil=True)
-def _next(state):
+def _next(state: np.uint64) -> tuple[np.uint64, float]:
     """One step of splitmix64: the new state and a uniform number in [0, 1)."""
     state += np.uint64(0x9E3779B97F4A7C15)
     z = state
@@ -326,7 +368,17 @@ def _next(state):
 
 
 @njit(cache=True, nogil=True)
-def simulate(X, nodes, bounds, output, seeds, n_walks, boost, settings, out):
+def simulate(
+    X: NDArray,
+    nodes: Nodes,
+    bounds: NDArray,
+    output: NDArray,
+    seeds: NDArray,
+    n_walks: int,
+    boost: NDArray,
+    settings: Settings,
+    out: NDArray,
+) -> None:
     """Add the mean leaf value of ``n_walks`` random walks through every tree (the published way).
 
     ``seeds`` (n,) uint64 holds one stream of random numbers per row; the other parameters are
@@ -347,7 +399,15 @@ def simulate(X, nodes, bounds, output, seeds, n_walks, boost, settings, out):
 
 
 @njit(cache=True, nogil=True)
-def leaf_reach(X, nodes, begin, end, boost, settings, out):
+def leaf_reach(
+    X: NDArray,
+    nodes: Nodes,
+    begin: int,
+    end: int,
+    boost: NDArray,
+    settings: Settings,
+    out: NDArray,
+) -> None:
     """Probability of arriving at every node of one tree, top down, into ``out`` (n, n_nodes)."""
     for i in range(X.shape[0]):
         out[i, 0] = 1.0
@@ -361,7 +421,17 @@ def leaf_reach(X, nodes, begin, end, boost, settings, out):
 
 
 @njit(cache=True, nogil=True)
-def acting_counts(X, nodes, bounds, boost, settings, codes, arrive, act, flips):
+def acting_counts(
+    X: NDArray,
+    nodes: Nodes,
+    bounds: NDArray,
+    boost: NDArray,
+    settings: Settings,
+    codes: NDArray,
+    arrive: NDArray,
+    act: NDArray,
+    flips: NDArray,
+) -> None:
     """Count people per node and group on the rule's path, without randomness.
 
     ``arrive`` and ``act`` (n_nodes, n_groups) count those who reach a node and those whose
@@ -384,7 +454,9 @@ def acting_counts(X, nodes, bounds, boost, settings, codes, arrive, act, flips):
 
 
 @njit(cache=True, nogil=True)
-def node_moments(X, nodes, bounds, weights, moments):
+def node_moments(
+    X: NDArray, nodes: Nodes, bounds: NDArray, weights: NDArray, moments: NDArray
+) -> None:
     """Sum weight, weight * z and weight * z**2 at every split, z = x - threshold, into moments.
 
     ``moments`` has shape (n_nodes, 3); missing values are left out.
@@ -406,7 +478,7 @@ def node_moments(X, nodes, bounds, weights, moments):
 
 
 @njit(cache=True, nogil=True)
-def preorder(left, right):
+def preorder(left: NDArray, right: NDArray) -> tuple[NDArray, NDArray]:
     """Return the nodes of one tree in preorder, left child first, and their depths."""
     order = np.empty(len(left), np.int64)
     depth = np.zeros(len(left), np.int64)
@@ -425,7 +497,7 @@ def preorder(left, right):
 
 
 @njit(cache=True, nogil=True)
-def subtree_means(left, right, cover, value):
+def subtree_means(left: NDArray, right: NDArray, cover: NDArray, value: NDArray) -> None:
     """Fill inner values with the cover-weighted mean of the leaves below, in place (preorder)."""
     total = cover.copy()
     for v in range(len(left) - 1, -1, -1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ class TreePass:
         """Rows do not depend on each other, so any split gives the same bits."""
         n_jobs = min(effective_n_jobs(self.n_jobs), max(n_rows // 512, 1))
         edges = np.linspace(0, n_rows, n_jobs + 1).astype(int)
-        parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        parts = [slice(a, b) for a, b in pairwise(edges)]
         if n_jobs == 1:
             run(parts[0])
             return

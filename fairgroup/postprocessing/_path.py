@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NOTIONS", "GroupPath", "choose", "correct_at", "gap_interval", "group_path", "rates_at"]
+__all__ = [
+    "NOTIONS",
+    "GroupPath",
+    "choose",
+    "correct_at",
+    "gap_interval",
+    "group_path",
+    "rates_at",
+]
 
 # Which rates must agree between groups: selection, true positive, false positive.
 NOTIONS = {

@@ -55,7 +55,7 @@ def find_protected(
         named = {c: _by_name(c, input_names or (), source_names or ()) for c in group_columns}
         wanted: Mapping[Any, list[int]] = {c: at for c, at in named.items() if at}
         if len(group_columns) == 1:
-            wanted = {None: at for at in wanted.values()}
+            wanted = dict.fromkeys([None] if wanted else [], next(iter(wanted.values()), []))
     elif isinstance(protected_inputs, Mapping):
         unknown = [key for key in protected_inputs if key not in group_columns]
         if unknown and group_columns:
@@ -110,10 +110,6 @@ def _source(name: str, sources: set[str]) -> str:
 
 def groups_of(groups: GroupCodes, protected: Protected) -> list[GroupCodes]:
     """The groups that each attribute looks at."""
-    if groups.codes.ndim != 1:
-        raise ValueError(
-            "FairTTTS needs every row in one group; use GroupEncoder(intersections=True)."
-        )
     return [groups if name is None else groups.marginals[name] for name in protected.names]
 
 

@@ -35,8 +35,7 @@ class TreeReader:
     >>> class MyTree(DecisionTreeClassifier):
     ...     pass
     >>> class MyReader(TreeReader):
-    ...     def read(self, estimator):
-    ...         ...
+    ...     def read(self, estimator): ...
     >>> register_tree_reader(MyTree, MyReader())
     """
 
@@ -112,8 +111,7 @@ def register_tree_reader(estimator_class: type | str, reader: TreeReader) -> Non
     >>> class Stump(DecisionTreeClassifier):
     ...     pass
     >>> class StumpReader(TreeReader):
-    ...     def read(self, estimator):
-    ...         ...
+    ...     def read(self, estimator): ...
     >>> register_tree_reader(Stump, StumpReader())
     """
     if not hasattr(reader, "read"):
@@ -212,7 +210,10 @@ def _forest(trees: Any, whole: Any, columns: Any) -> TreeEnsemble:
     n_classes = len(whole.classes_) if classify else 1
     tables = [
         _sklearn_table(
-            tree.tree_, np.asarray(used), _class_places(tree, whole) if classify else None, n_classes
+            tree.tree_,
+            np.asarray(used),
+            _class_places(tree, whole) if classify else None,
+            n_classes,
         )
         for tree, used in zip(trees, columns, strict=True)
     ]

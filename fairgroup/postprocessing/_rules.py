@@ -6,7 +6,7 @@ Sections 2.1 of the FairTTTS code (Cohen-Inger et al. 2025) and equations 3, 4 a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from fairgroup.postprocessing._kernels import LEFT, NONE, RIGHT, Nodes, node_moments
 from fairgroup.postprocessing._trees import TreeEnsemble
 
-__all__ = ["HEURISTICS", "SCALES", "Favorable", "FlipRules", "as_nodes", "flip_rules"]
+__all__ = [
+    "HEURISTICS",
+    "SCALES",
+    "Favorable",
+    "FlipRules",
+    "as_nodes",
+    "flip_rules",
+    "with_proxies",
+]
 
 HEURISTICS = ("distance", "fixed", "depth", "agreement")
 SCALES = ("max_threshold", "node_std", "feature_std", "feature_range")
@@ -62,17 +70,25 @@ def flip_rules(
     if heuristic == "distance":
         width = _widths(trees, inputs, weights, distance_scale, scale)
         slope = np.divide(1.0, width, out=np.full(len(top), _STEEP), where=width > 0)
-    slope[(trees.category >= 0) | ~split] = 0.0
+        # A split on missingness alone has an infinite threshold: nobody is near it.
+        top[np.isinf(trees.threshold)] = 0.0
+    slope[(trees.category >= 0) | ~split | np.isinf(trees.threshold)] = 0.0
     attribute = np.where(split, attribute_of_input[np.maximum(trees.feature, 0)], -1)
     if trees.link == "softmax":  # only the trees of the favourable class speak of it
         attribute[(trees.output != favorable.index)[trees.tree_of]] = -1
     return FlipRules(top, slope, worse_side(trees, favorable), attribute.astype(np.int32), scale)
 
 
+def with_proxies(trees: TreeEnsemble, rules: FlipRules, attribute: int) -> FlipRules:
+    """Let every split act: those on unprotected inputs for one more attribute."""
+    free = trees.is_split & (rules.attribute < 0)
+    return replace(rules, attribute=np.where(free, attribute, rules.attribute).astype(np.int32))
+
+
 def largest_thresholds(trees: TreeEnsemble) -> Array:
     """D of the FairTTTS code: one number per tree, over all its numeric splits."""
     scale = np.zeros(trees.n_trees)
-    numeric = trees.is_split & (trees.category < 0)
+    numeric = trees.is_split & (trees.category < 0) & np.isfinite(trees.threshold)
     np.maximum.at(scale, trees.tree_of[numeric], np.abs(trees.threshold[numeric]))
     scale[np.bincount(trees.tree_of[numeric], minlength=trees.n_trees) == 0] = 1.0
     return scale
@@ -82,9 +98,7 @@ def worse_side(trees: TreeEnsemble, favorable: Favorable) -> NDArray[np.int8]:
     """Which child has the larger share of the unfavourable outcome; equal children: the left."""
     if trees.link == "probability" and trees.value.shape[1] > 1:
         two = trees.value.shape[1] == 2
-        harm = (
-            trees.value[:, 1 - favorable.index] if two else 1 - trees.value[:, favorable.index]
-        )
+        harm = trees.value[:, 1 - favorable.index] if two else 1 - trees.value[:, favorable.index]
     else:
         harm = -favorable.sign * trees.value[:, 0]
     split = trees.is_split
@@ -125,7 +139,8 @@ def _widths(
 
 def _node_std(trees: TreeEnsemble, inputs: Array, weights: Array) -> Array:
     moments = np.zeros((len(trees.left), 3))
-    empty = FlipRules(*(np.zeros(len(trees.left)) for _ in range(4)), trees.bounds)
+    nothing = np.zeros(len(trees.left))
+    empty = FlipRules(nothing, nothing, nothing, nothing, nothing)
     node_moments(inputs, as_nodes(trees, empty, np.float64), trees.bounds, weights, moments)
     total = np.maximum(moments[:, 0], np.finfo(float).tiny)
     mean, square = moments[:, 1] / total, moments[:, 2] / total
@@ -142,7 +157,7 @@ def as_nodes(
         trees.right,
         trees.feature,
         _round_down(trees.cut, dtype),
-        trees.threshold.astype(dtype),
+        np.where(np.isinf(trees.threshold), 0.0, trees.threshold).astype(dtype),
         trees.missing_left,
         trees.category,
         trees.bitsets,

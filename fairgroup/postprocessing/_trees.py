@@ -138,7 +138,8 @@ def join_trees(
 ) -> TreeEnsemble:
     """Put trees one after the other, each in preorder."""
     parts: dict[str, list[Array]] = {name: [] for name in _COLUMNS}
-    start, words = 0, []
+    start = 0
+    words: list[Array] = []
     for table in tables:
         for name, column in _in_preorder(table, start, len(words)).items():
             parts[name].append(column)
@@ -158,9 +159,17 @@ def join_trees(
     )
 
 
-_COLUMNS = (
-    "left right feature threshold cut missing_left category value depth".split()
-)  # per node, besides those of the whole ensemble
+_COLUMNS = [
+    "left",
+    "right",
+    "feature",
+    "threshold",
+    "cut",
+    "missing_left",
+    "category",
+    "value",
+    "depth",
+]  # per node, besides those of the whole ensemble
 
 
 def _in_preorder(table: TreeTable, start: int, n_bitsets: int) -> dict[str, Array]:
