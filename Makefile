@@ -49,7 +49,7 @@ types: $(VENV)/.test $(VENV)/.dev
 docs: $(VENV)/.doc
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:
@@ -74,6 +74,10 @@ $(VENV)/.torch: $(VENV)/.python $(REQUIREMENTS)
 
 $(VENV)/.test: $(VENV)/.torch
 	$(PIP) -e ".[all]" --group test
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) --group bench
 	@touch $@
 
 $(VENV)/.doc: $(VENV)/.torch
