@@ -1,4 +1,14 @@
-from . import comparison, datasets, exceptions, groups, information, metrics, online, ranking
+from . import (
+    comparison,
+    datasets,
+    exceptions,
+    groups,
+    information,
+    metrics,
+    online,
+    postprocessing,
+    ranking,
+)
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
@@ -11,6 +21,7 @@ from .online import (
     GroupwiseRegressor,
     Specialists,
 )
+from .postprocessing import FairTTTS, FairTTTSCV
 from .ranking import (
     AdAuctionSimulator,
     DetConstSort,
@@ -25,6 +36,8 @@ __all__ = [
     "DetConstSort",
     "DetGreedy",
     "DisparityDecomposition",
+    "FairTTTS",
+    "FairTTTSCV",
     "FairnessFrontier",
     "FrontierPostProcessor",
     "GroupEncoder",
@@ -46,6 +59,7 @@ __all__ = [
     "information",
     "metrics",
     "online",
+    "postprocessing",
     "ranking",
     "show_versions",
 ]

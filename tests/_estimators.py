@@ -18,9 +18,21 @@ from _public import public_names
 from _toys import GroupMedian, ReweighedLogistic, people
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeRegressor
 
 # Settings for the tests, by class name: a list of keyword arguments, one instance for each.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "AdaptiveGroupSampler": [
+        {"estimator": LogisticRegression(), "min_validation_size": 0, "curve_orders": 1},
+        # A tree, because frames are handed on as frames and a sum depends on their memory order.
+        {"estimator": DecisionTreeRegressor(max_depth=4), "min_validation_size": 0, "rho": np.inf},
+    ],
+    # The small table has no protected column; its debt stands in for one.
+    "FairTTTS": [
+        {"protected_inputs": [0]},
+        {"protected_inputs": [0], "scope": "protected", "heuristic": "fixed"},
+    ],
+    "FairTTTSCV": [{"protected_inputs": [0], "tol": 1.0, "cv": 2}],
     "SensitiveColumns": [{"estimator": LogisticRegression(), "columns": [0]}],
 }
 

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.utils import Tags, assert_all_finite, column_or_1d, get_tags
+from sklearn.utils import Tags, assert_all_finite, check_array, column_or_1d, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
@@ -134,7 +134,8 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
                 )
             return Favorable(0, wanted[self.favorable_class])
         if self.favorable_class is None:
-            if len(self.classes_) > 2 and self.protected_inputs is not None:
+            asked = self.encoder_ is not None and self.protected_inputs is not None
+            if len(self.classes_) > 2 and asked:
                 raise ValueError(
                     f"favorable_class is needed with {len(self.classes_)} classes; name one of "
                     f"{self.classes_.tolist()}."
@@ -303,6 +304,8 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
 
     def _check_rows(self, X: Any) -> None:
         check_is_fitted(self)
+        if isinstance(X, np.ndarray) and X.ndim < 2:
+            check_array(X)  # says to reshape
         validate_data(self, X, reset=False, skip_check_array=True)
 
     def _codes(self, sensitive_features: Any, n_samples: int) -> GroupCodes:
@@ -439,6 +442,8 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
         tags.target_tags = inner.target_tags
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = False
         tags.target_tags.multi_output = False
         tags.target_tags.single_output = True
         tags.target_tags.required = True

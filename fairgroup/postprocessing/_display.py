@@ -16,6 +16,7 @@ from fairgroup.utils._optional import require
 __all__ = ["FairTTTSDisplay"]
 
 Array = NDArray[Any]
+_NAMED = 3  # levels in which every split is named
 _ACTING, _QUIET, _LEAF = "#c44e52", "#dddddd", "#f3f3f3"
 
 
@@ -53,11 +54,14 @@ class FairTTTSDisplay:
     >>> from fairgroup.datasets import load_lending
     >>> from fairgroup.postprocessing import FairTTTS, FairTTTSDisplay
     >>> lending = load_lending()
-    >>> sex = lending.data["sex"]
-    >>> X = lending.data[["income", "debt_ratio"]].assign(sex=sex == "female")
-    >>> model = FairTTTS(DecisionTreeClassifier(max_depth=6), heuristic="fixed")
-    >>> model = model.fit(X, lending.target, sensitive_features=sex)
-    >>> display = FairTTTSDisplay.from_estimator(model, X, sensitive_features=sex)
+    >>> groups = lending.sensitive_features[["sex", "ethnicity"]]
+    >>> X = lending.data[["income", "debt_ratio"]].assign(
+    ...     female=groups["sex"] == "female", minority=groups["ethnicity"] == "minority"
+    ... )
+    >>> tree = DecisionTreeClassifier(max_depth=6, random_state=0)
+    >>> model = FairTTTS(tree, protected_inputs=["female", "minority"], heuristic="fixed")
+    >>> model = model.fit(X, lending.target, sensitive_features=groups)
+    >>> display = FairTTTSDisplay.from_estimator(model, X, sensitive_features=groups)
     """
 
     def __init__(
@@ -222,18 +226,25 @@ class FairTTTSDisplay:
         if cut:
             self.ax_.text(x, y - 0.28, "…", ha="center", va="top", color="0.5")
         if act[v]:
-            name = self.explanation.input_names[self.trees.feature[v]]
-            text = f"{name}\nacts on {act[v]:,}\nof {arrive[v]:,}"
-            self.ax_.annotate(
-                text,
-                (x, y),
-                (0, 11),
-                textcoords="offset points",
-                ha="center",
-                fontsize="x-small",
-                color=_ACTING,
-                zorder=5,
-            )
+            label, ink = f"{self._name(v)}\nacts on {act[v]:,}\nof {arrive[v]:,}", _ACTING
+        elif split and self.trees.depth[v] < _NAMED:
+            label, ink = self._name(v), "0.35"
+        else:
+            return
+        self.ax_.annotate(
+            label,
+            (x, y),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
+            fontsize="x-small",
+            color=ink,
+            zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+        )
+
+    def _name(self, v: int) -> str:
+        return self.explanation.input_names[self.trees.feature[v]]
 
 
 def _shown(trees: TreeEnsemble, begin: int, end: int, act: Array, max_depth: int) -> set[int]:

@@ -127,12 +127,16 @@ default="max_threshold"
     >>> from fairgroup.datasets import load_lending
     >>> from fairgroup.postprocessing import FairTTTS
     >>> lending = load_lending()
-    >>> sex = lending.data["sex"]
-    >>> X = lending.data[["income", "debt_ratio"]].assign(sex=sex == "female")
+    >>> groups = lending.sensitive_features[["sex", "ethnicity"]]
+    >>> X = lending.data[["income", "debt_ratio"]].assign(
+    ...     female=groups["sex"] == "female", minority=groups["ethnicity"] == "minority"
+    ... )
     >>> forest = RandomForestClassifier(20, max_depth=6, random_state=0)
-    >>> model = FairTTTS(forest, protected_inputs="sex", heuristic="fixed", scope="protected")
-    >>> model = model.fit(X, lending.target, sensitive_features=sex)
-    >>> model.predict(X, sensitive_features=sex).shape
+    >>> model = FairTTTS(
+    ...     forest, protected_inputs=["female", "minority"], heuristic="fixed", scope="protected"
+    ... )
+    >>> model = model.fit(X, lending.target, sensitive_features=groups)
+    >>> model.predict(X, sensitive_features=groups).shape
     (20000,)
     """
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import GroupCodes, GroupEncoder
@@ -166,11 +167,15 @@ default="max_threshold"
     >>> from fairgroup.datasets import load_lending
     >>> from fairgroup.postprocessing import FairTTTSCV
     >>> lending = load_lending()
-    >>> sex = lending.data["sex"]
-    >>> X = lending.data[["income", "debt_ratio"]].assign(sex=sex == "female")
+    >>> groups = lending.sensitive_features[["sex", "ethnicity"]]
+    >>> X = lending.data[["income", "debt_ratio"]].assign(
+    ...     female=groups["sex"] == "female", minority=groups["ethnicity"] == "minority"
+    ... )
     >>> forest = RandomForestClassifier(20, max_depth=6, random_state=0)
-    >>> model = FairTTTSCV(forest, protected_inputs="sex", tol=0.2, cv=2, random_state=0)
-    >>> model = model.fit(X, lending.target, sensitive_features=sex)
+    >>> model = FairTTTSCV(
+    ...     forest, protected_inputs=["female", "minority"], tol=0.2, cv=2, random_state=0
+    ... )
+    >>> model = model.fit(X, lending.target, sensitive_features=groups)
     >>> bool(model.gap_ <= model.gap_before_)
     True
     """
@@ -286,7 +291,8 @@ default="max_threshold"
         self._rules, self._protected = whole.rules, whole.protected
         self.protected_nodes_ = np.flatnonzero(self._rules.attribute >= 0)
         self.unprivileged_ = self._who_may_be_helped(groups, y, weights)
-        self._warn_without_effect_on_groups(self._protected, len(self.protected_nodes_))
+        if "proxies" not in self._offered_scopes():  # these need no protected split
+            self._warn_without_effect_on_groups(self._protected, len(self.protected_nodes_))
         self._choose(X, y, groups, weights, sample_weight)
         return self
 
@@ -456,7 +462,10 @@ default="max_threshold"
         self.scope_ = best.scope
         whole = _Reading(self.estimator_, self.trees_, self._rules, self._protected)
         self._acting_rules = self._rules_for(best.scope, whole)
-        self.strengths_ = pd.Series(best.strengths, index=groups.index, name="strength")
+        # Plain arrays, from which the properties make tables: they can be shared with skops.
+        self._strengths = best.strengths
+        self._paths = [(path.strength, path.rates) for path in best.paths]
+        self._labels, self._columns, self._names = groups.labels, groups.columns, groups.names
         self.gap_, self.gap_before_ = best.gap, before.gap
         self.accuracy_, self.accuracy_before_ = best.correct / total, before.correct / total
         codes, inside = groups.codes, groups.codes >= 0
@@ -469,11 +478,11 @@ default="max_threshold"
             rates, sizes, self.constraint, self.confidence_level, generator
         )
         self.certified_ = bool(self.gap_interval_[1] <= self.tol)
-        self.path_ = _path_table(best.paths, groups)
         self._warn_without_promise(best)
 
     def _warn_without_promise(self, best: _Choice) -> None:
-        if self.encoder_ is None or not len(self.protected_nodes_):
+        idle = not len(self.protected_nodes_) and "proxies" not in self._offered_scopes()
+        if self.encoder_ is None or idle:
             return
         low, high = self.gap_interval_
         level = f"{100 * self.confidence_level:g} %"
@@ -493,6 +502,28 @@ default="max_threshold"
                 stacklevel=5,
             )
 
+    @property
+    def strengths_(self) -> pd.Series:
+        """Strength of each group, in [0, 1]."""
+        check_is_fitted(self)
+        if len(self._columns) == 1:
+            index = pd.Index([label[0] for label in self._labels], name=self._columns[0])
+        else:
+            index = pd.MultiIndex.from_tuples(self._labels, names=list(self._columns))
+        return pd.Series(self._strengths, index=index, name="strength")
+
+    @property
+    def path_(self) -> pd.DataFrame:
+        """Rates of every group at every strength where one of them changes."""
+        check_is_fitted(self)
+        tables = [
+            pd.DataFrame(
+                {"group": name, "strength": at, **dict(zip(_RATES, rates.T, strict=True))}
+            )
+            for name, (at, rates) in zip(self._names, self._paths, strict=True)
+        ]
+        return pd.concat(tables, ignore_index=True)
+
     # Predicting -----------------------------------------------------------------------------
 
     @property
@@ -500,7 +531,7 @@ default="max_threshold"
         return Settings(1.0, True, self.scope_ == "all")
 
     def _strength(self, groups: GroupCodes) -> Array:
-        return np.append(self.strengths_.to_numpy(), 0.0)[groups.codes]
+        return np.append(self._strengths, 0.0)[groups.codes]
 
     def _prepared(self, X: Any, sensitive_features: Any) -> tuple[Array, Array]:
         self._check_rows(X)
@@ -536,17 +567,3 @@ def _rows(X: Any, rows: Array) -> Any:
     if isinstance(frame, nw.DataFrame):
         return frame[rows].to_native()
     return (X if hasattr(X, "shape") else np.asarray(X))[rows]
-
-
-def _path_table(paths: list[GroupPath], groups: GroupCodes) -> pd.DataFrame:
-    tables = [
-        pd.DataFrame(
-            {
-                "group": name,
-                "strength": path.strength,
-                **dict(zip(_RATES, path.rates.T, strict=True)),
-            }
-        )
-        for name, path in zip(groups.names, paths, strict=True)
-    ]
-    return pd.concat(tables, ignore_index=True)

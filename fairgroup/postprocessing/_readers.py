@@ -16,7 +16,7 @@ from sklearn.utils import check_array, get_tags
 
 from fairgroup.postprocessing._trees import MEAN, SUM, TreeEnsemble, TreeTable, join_trees
 
-__all__ = ["TreeReader", "reader_for", "register_tree_reader", "unwrap"]
+__all__ = ["TreeReader", "is_readable", "reader_for", "register_tree_reader", "unwrap"]
 
 Array = NDArray[Any]
 
@@ -139,6 +139,15 @@ def reader_for(estimator: Any) -> TreeReader:
         f"estimator={type(estimator).__name__} is no tree model that FairTTTS can read. It reads "
         f"{known}, and Pipelines that end in one of them; add a reader with register_tree_reader."
     )
+
+
+def is_readable(estimator: Any) -> bool:
+    """Return whether a reader knows the model."""
+    try:
+        reader_for(unwrap(estimator))
+    except TypeError:
+        return False
+    return True
 
 
 def unwrap(estimator: Any) -> Any:

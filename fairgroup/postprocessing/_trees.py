@@ -62,9 +62,9 @@ class TreeEnsemble:
     >>> from sklearn.tree import DecisionTreeClassifier
     >>> from fairgroup.postprocessing import FairTTTS
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = FairTTTS(
-    ...     DecisionTreeClassifier(max_depth=2), protected_inputs=[2], favorable_class=0
-    ... ).fit(X, y, sensitive_features=X[:, 0] > 6)
+    >>> tree = DecisionTreeClassifier(max_depth=2, random_state=0)
+    >>> model = FairTTTS(tree, protected_inputs=[2, 3], favorable_class=0, heuristic="fixed")
+    >>> model = model.fit(X, y, sensitive_features=X[:, 0] > 6)
     >>> model.trees_.n_trees, len(model.trees_.left)
     (1, 5)
     """

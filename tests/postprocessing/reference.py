@@ -51,15 +51,3 @@ def ensemble(trees, rules, row, boost, cap, noise):
         found = expected(trees, rules, row, boost, cap, noise, trees.bounds[t])
         out[trees.output[t] : trees.output[t] + len(found)] += found
     return out / trees.n_trees if trees.combine == "mean" else out
-
-
-def rates(base, gain, truth, weights, strength):
-    """Rates of favourable decisions of one group at one strength: all, truly favourable, others."""
-    decided = base + strength * gain > 0
-    return np.array(
-        [
-            np.average(decided, weights=weights),
-            np.average(decided[truth], weights=weights[truth]),
-            np.average(decided[~truth], weights=weights[~truth]),
-        ]
-    )

@@ -317,7 +317,7 @@ class TestProtectedInputs:
             np.testing.assert_allclose(found[i], expected, atol=1e-12)
 
     def test_a_continuous_column_that_appears_several_times_on_a_path(self, data, slow):
-        X, y, groups = data
+        X, _, groups = data
         fair = fitted(FOREST, data, protected_inputs=[1], scope="protected")
         feature = fair.trees_.feature
         assert (feature[fair.protected_nodes_] == 1).all()
@@ -382,7 +382,6 @@ class TestWarnings:
         )
 
     def test_standardised_data(self, data):
-        X, y, groups = data
         model = make_pipeline(StandardScaler(), FOREST)
         with pytest.warns(FairnessWarning, match="does nothing for any group"):
             fitted(model, data, p_max=0.05)
@@ -412,13 +411,13 @@ class TestModels:
             fitted(FrozenEstimator(forest), (X, y + 1, groups))
 
     def test_a_tree_that_is_one_leaf(self, data):
-        X, y, groups = data
+        _, y, _ = data
         with pytest.warns(FairnessWarning, match="no protected node"):
             fair = fitted(DecisionTreeClassifier(max_depth=1, min_samples_leaf=300), data)
         np.testing.assert_allclose(proba(fair, data)[:, 1], y.mean())
 
     def test_regression_favours_high_or_low(self, data):
-        X, y, groups = data
+        X, _, groups = data
         target = X[:, 2] + 2 * X[:, 0]
         settings_ = {"heuristic": "fixed", "scope": "protected"}
         forest = RandomForestRegressor(8, max_depth=5, random_state=0)
