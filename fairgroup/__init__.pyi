@@ -8,6 +8,7 @@ from . import (
     online,
     postprocessing,
     ranking,
+    sampling,
 )
 from ._show_versions import show_versions
 from ._version import __version__
@@ -29,10 +30,12 @@ from .ranking import (
     NoisyCounter,
     VarianceAwareReranker,
 )
+from .sampling import AdaptiveGroupSampler
 
 __all__ = [
     "AdAuctionSimulator",
     "AdaNormalHedge",
+    "AdaptiveGroupSampler",
     "DetConstSort",
     "DetGreedy",
     "DisparityDecomposition",
@@ -61,5 +64,6 @@ __all__ = [
     "online",
     "postprocessing",
     "ranking",
+    "sampling",
     "show_versions",
 ]

@@ -88,7 +88,7 @@ class Campaign:
     def _by_group(self, value: Any, name: str, default: float | None = None) -> Any:
         """Return a number, an array in the order of ``groups_``, or a mapping as an array."""
         if isinstance(value, Mapping):
-            unknown = [key for key in value if key not in self._positions]
+            unknown = [key for key in value if key not in self.groups_]
             if unknown:
                 raise ValueError(f"{name} names unknown groups {unknown}; known: {self.groups_}.")
             missing = [label for label in self.groups_ if label not in value]
@@ -108,7 +108,6 @@ class Campaign:
         self.encoder_ = encoder
         single = len(encoder.columns_) == 1
         self.groups_ = [label[0] if single else label for label in encoder.labels_]
-        self._positions = {label: g for g, label in enumerate(self.groups_)}
         n_groups = len(self.groups_)
         self._costs = check_costs(self._by_group(self.costs, "costs"), n_groups)
         self._weights = check_group_weights(self._by_group(self.weights, "weights", 0.0), n_groups)
@@ -528,7 +527,7 @@ class Campaign:
 
     def _cap(self, exhausted: Sequence[Any]) -> None:
         for label in exhausted:
-            g = self._positions[label]
+            g = self.groups_.index(label)
             self._upper[g] = self.n_per_group_[g]
 
     # -- reading the results ---------------------------------------------------------------------

@@ -31,6 +31,10 @@ __all__ = [
 ]
 
 
+# Up to here one factorisation is faster than a Python step per row.
+_SMALL = 1000
+
+
 class Base(NamedTuple):
     """The rows that every model is trained on, summarised once for all orders."""
 
@@ -51,9 +55,10 @@ def summarise(X: Floats, y: Floats, *, gram: bool = True) -> Base:
 
 def choose_engine(n_rows: int, n_features: int, n_sizes: int) -> str:
     """Cheapest engine: solves cost p^3/3 per size, updates p^2 per row, the factor n^3/3."""
-    if n_features >= n_rows:
+    many = n_sizes > 4 + n_features // 3
+    if n_features >= n_rows or (many and n_rows <= _SMALL):
         return "cholesky"
-    return "rls" if n_sizes > 4 + n_features // 3 else "gram"
+    return "rls" if many else "gram"
 
 
 def prefix_coefficients(

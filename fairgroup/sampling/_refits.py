@@ -100,15 +100,18 @@ def growing_models(
     if refit == "partial_fit":
         yield from _partially(estimator, X, y, base, order, sizes)
         return
-    model = clone(estimator)
     if refit == "warm_start":
-        model.set_params(warm_start=True)
+        estimator = clone(estimator).set_params(warm_start=True)
+    model, seen = clone(estimator), None
     for m in sizes:
         rows = np.concatenate([base, order[:m]])
-        if refit == "warm_start" and (not is_classifier(model) or len(np.unique(y[rows])) > 1):
+        labels = np.unique(y[rows]).tolist() if is_classifier(estimator) else None
+        if refit == "warm_start" and labels == seen and m != sizes[0]:
             yield model.fit(rows_of(X, rows), y[rows])
-        else:
-            yield fit_model(estimator, rows_of(X, rows), y[rows])
+            continue
+        # A warm start needs the classes of the fit before.
+        model, seen = fit_model(estimator, rows_of(X, rows), y[rows]), labels
+        yield model
 
 
 def _way_of(estimator: Any, n_rows: int, X: Any, n_sizes: int) -> str:

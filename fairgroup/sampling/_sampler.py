@@ -382,7 +382,7 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
             rng = self._rng(3)
             parts = [(label, k, source(label, k, rng)) for label, k in counts.items()]
             short = [label for label, k, (_, y) in parts if len(np.asarray(y)) < k]
-            found = [(self._positions[label], X, np.asarray(y)) for label, _, (X, y) in parts]
+            found = [(self.groups_.index(label), X, np.asarray(y)) for label, _, (X, y) in parts]
             found = [(g, X, y) for g, X, y in found if len(y)]
             if found:
                 from fairgroup.sampling._tables import concatenate
@@ -491,6 +491,9 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
         tags.estimator_type = inner.estimator_type
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         tags.target_tags, tags.input_tags = inner.target_tags, inner.input_tags
+        tags.target_tags.multi_output, tags.target_tags.single_output = False, True
+        if tags.classifier_tags is not None:
+            tags.classifier_tags.multi_label = False
         return tags
 
     # -- the pool --------------------------------------------------------------------------------
@@ -580,7 +583,7 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
         while counts := self.ask():
             rows = []
             for label, k in counts.items():
-                g = self._positions[label]
+                g = self.groups_.index(label)
                 picked = self._pick(X, left[g], g, k)
                 rows.append(left[g][picked])
                 left[g] = np.delete(left[g], picked)
@@ -610,8 +613,7 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
         if not hasattr(self, "estimator_") and getattr(self, "_models", None):
             self._finish_models()
         check_is_fitted(self, "estimator_")
-        if hasattr(self, "n_features_in_"):
-            validate_data(self, X, reset=False, skip_check_array=True)
+        X = self._read_rows(X)
         codes = None
         if sensitive_features is not None:
             codes = self.encoder_.transform(sensitive_features).codes
@@ -625,6 +627,17 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, SavedCampaign, Bas
         if (codes < 0).any():
             raise ValueError("with pooled=False every row must be in a group that was sampled.")
         return self._by_model(method, X, codes)
+
+    def _read_rows(self, X: Any) -> Any:
+        """Check rows against those of `fit`; frames stay frames."""
+        if not hasattr(self, "n_features_in_"):
+            return X
+        if hasattr(X, "columns"):
+            validate_data(self, X, reset=False, skip_check_array=True)
+            return X
+        allow = "allow-nan" if get_tags(self.estimator).input_tags.allow_nan else True
+        options = {"accept_sparse": ["csr"], "dtype": None, "ensure_all_finite": allow}
+        return validate_data(self, X, reset=False, **options)
 
     def _by_model(self, method: str, X: Any, codes: NDArray[np.int32]) -> NDArray[Any]:
         assert isinstance(self.estimator_, dict)

@@ -76,7 +76,8 @@ def test_kernel_predictions(fit_intercept):
 
 def test_choice_of_engine():
     assert choose_engine(50, 100, 5) == "cholesky"
-    assert choose_engine(400, 50, 400) == "rls"
+    assert choose_engine(400, 50, 400) == "cholesky"
+    assert choose_engine(4000, 50, 4000) == "rls"
     assert choose_engine(400, 50, 6) == "gram"
 
 
