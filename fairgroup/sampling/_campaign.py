@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.utils.validation import _num_samples as n_rows_of
 from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.exceptions import FairnessWarning
@@ -24,7 +23,7 @@ from fairgroup.sampling._records import (
     observations_of_scores,
     recommendation_frame,
 )
-from fairgroup.sampling._refits import GroupScorer, rows_of
+from fairgroup.sampling._refits import GroupScorer
 from fairgroup.sampling._responses import (
     Observations,
     Responses,
@@ -40,12 +39,19 @@ from fairgroup.sampling._strategies import (
 )
 from fairgroup.sampling._tables import concatenate
 from fairgroup.sampling._utility import aggregate, equal_equivalent
+from fairgroup.utils._sklearn import rows_of
 from fairgroup.utils._validation import as_generator
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 __all__ = ["Campaign"]
+
+
+def n_rows_of(table: Any) -> int:
+    """Rows of a table; sparse ones have no length."""
+    return int(table.shape[0]) if hasattr(table, "shape") else len(table)
+
 
 _NO_CURVES = {"maxmin", "score_only", "oracle"}
 _PILOT_SHARE = 0.3

@@ -50,27 +50,27 @@ class LearningCurve:
         return values
 
     @staticmethod
-    def score_at(n: Floats, *params: Any) -> Floats:
+    def _score_at(n: Floats, *params: Any) -> Floats:
         """Score at n."""
         raise NotImplementedError
 
     @staticmethod
-    def slope_at(n: Floats, *params: Any) -> Floats:
+    def _slope_at(n: Floats, *params: Any) -> Floats:
         """Derivative of the score."""
         raise NotImplementedError
 
     @staticmethod
-    def elasticity_at(n: Floats, *params: Any) -> Floats:
+    def _elasticity_at(n: Floats, *params: Any) -> Floats:
         """Return n s''(n) / s'(n)."""
         raise NotImplementedError
 
     @staticmethod
-    def size_of(score: Floats, *params: Any) -> Floats:
+    def _size_of(score: Floats, *params: Any) -> Floats:
         """Smallest n that reaches a score, inf where none does."""
         raise NotImplementedError
 
     @staticmethod
-    def size_of_slope(slope: Floats, *params: Any) -> Floats:
+    def _size_of_slope(slope: Floats, *params: Any) -> Floats:
         """Return n at which the derivative has this value, 0 where it is smaller everywhere."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class LearningCurve:
         -------
         scores : ndarray of the same shape
         """
-        return self._apply(self.score_at, n)
+        return self._apply(self._score_at, n)
 
     def derivative(self, n: ArrayLike) -> Floats:
         """Gain in score per additional sample at n.
@@ -108,7 +108,7 @@ class LearningCurve:
         -------
         slopes : ndarray of the same shape
         """
-        return self._apply(self.slope_at, n)
+        return self._apply(self._slope_at, n)
 
     def inverse(self, score: ArrayLike) -> Floats:
         """Samples needed for a score.
@@ -123,7 +123,7 @@ class LearningCurve:
         n : ndarray of the same shape
             inf where the score is never reached.
         """
-        return self._apply(self.size_of, score)
+        return self._apply(self._size_of, score)
 
     def inverse_derivative(self, d: ArrayLike) -> Floats:
         """Return the n up to which another sample gains at least ``d``.
@@ -138,7 +138,7 @@ class LearningCurve:
         n : ndarray of the same shape
             0 where no sample gains as much.
         """
-        return self._apply(self.size_of_slope, d)
+        return self._apply(self._size_of_slope, d)
 
     def fit(
         self,
@@ -251,25 +251,25 @@ class PowerLawCurve(LearningCurve):
         self.s_inf, self.b, self.a = s_inf, b, a
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return s_inf - np.where(b > 0, b * n**-a, 0.0)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, a * b * n ** (-a - 1), 0.0)
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return -(a + 1) + 0 * n
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         reachable = (score < s_inf) & (b > 0)
         n = np.where(reachable, b / np.where(reachable, s_inf - score, 1.0), 1.0) ** (1 / a)
         return np.where(reachable, n, np.where(score <= s_inf, _never(b), np.inf))
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, (a * b / slope) ** (1 / (1 + a)), 0.0)
 
     @staticmethod
@@ -319,25 +319,25 @@ class HyperbolicCurve(LearningCurve):
         self.s_inf, self.kappa = s_inf, kappa
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
+    def _score_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return s_inf * n / (n + kappa)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
+    def _slope_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return s_inf * kappa / (n + kappa) ** 2
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
+    def _elasticity_at(n: Floats, s_inf: Any, kappa: Any) -> Floats:
         return -2 * n / (n + kappa)
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, kappa: Any) -> Floats:
+    def _size_of(score: Floats, s_inf: Any, kappa: Any) -> Floats:
         reachable = score < s_inf
         n = kappa * score / np.where(reachable, s_inf - score, 1.0)
         return np.where(reachable, np.maximum(n, 0.0), np.inf)
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, kappa: Any) -> Floats:
+    def _size_of_slope(slope: Floats, s_inf: Any, kappa: Any) -> Floats:
         return np.maximum(np.sqrt(s_inf * kappa / slope) - kappa, 0.0)
 
     @staticmethod
@@ -386,26 +386,26 @@ class ExponentialCurve(LearningCurve):
         self.s_inf, self.b, self.a = s_inf, b, a
 
     @staticmethod
-    def score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _score_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return s_inf - b * np.exp(-a * n)
 
     @staticmethod
-    def slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _slope_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return a * b * np.exp(-a * n)
 
     @staticmethod
-    def elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _elasticity_at(n: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return -a * n
 
     @staticmethod
-    def size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _size_of(score: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         reachable = (score < s_inf) & (b > 0)
         ratio = np.where(reachable, (s_inf - score) / np.where(b > 0, b, 1.0), 1.0)
         n = np.maximum(-np.log(ratio) / a, 0.0)
         return np.where(reachable, n, np.where(score <= s_inf, _never(b), np.inf))
 
     @staticmethod
-    def size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
+    def _size_of_slope(slope: Floats, s_inf: Any, b: Any, a: Any) -> Floats:
         return np.where(b > 0, np.maximum(np.log(a * b / slope) / a, 0.0), 0.0)
 
     @staticmethod

@@ -233,7 +233,8 @@ class SamplingDisplay:
         left = estimator._budget - estimator.spent_
         more = left / estimator._costs
         nothing_left = more.max() < 1
-        reach = estimator.n_per_group_ + (estimator.n_per_group_ if nothing_left else more)
+        held = estimator.n_per_group_.astype(np.float64)
+        reach = held + (held if nothing_left else more)
         responses = estimator._responses
         display = cls(
             n=np.array([r.n for r in records]),

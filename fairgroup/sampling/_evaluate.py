@@ -8,8 +8,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from fairgroup.sampling._refits import GroupScorer, fit_model, growing_models, rows_of
+from fairgroup.sampling._refits import GroupScorer, fit_model, growing_models
 from fairgroup.sampling._responses import Observations
+from fairgroup.utils._sklearn import rows_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

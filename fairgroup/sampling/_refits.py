@@ -13,14 +13,14 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.utils import _safe_indexing as rows_of
 
 from fairgroup.sampling._fast_refits import choose_engine, prefix_coefficients, summarise
+from fairgroup.utils._sklearn import rows_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-__all__ = ["GroupScorer", "fit_model", "growing_models", "ridge_settings", "rows_of"]
+__all__ = ["GroupScorer", "fit_model", "growing_models", "ridge_settings"]
 
 _FOLDS = 10
 

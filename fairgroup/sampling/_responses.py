@@ -201,7 +201,7 @@ def _slopes(family: str, fit: CurveFit, n: Floats) -> Floats:
     kind = CURVES[family]
     return np.array(
         [
-            float(kind.slope_at(np.float64(x), *kind._from_fit(s, b, t)))
+            float(kind._slope_at(np.float64(x), *kind._from_fit(s, b, t)))
             for x, s, b, t in zip(n, fit.s_inf, fit.b, fit.shape, strict=True)
         ]
     )

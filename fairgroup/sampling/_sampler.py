@@ -22,12 +22,11 @@ from fairgroup.groups import GroupCodes, GroupEncoder
 from fairgroup.groups._consume import GroupConsumer, encode_groups
 from fairgroup.sampling._curves import CURVES
 from fairgroup.sampling._learning_curve import ENGINES
-from fairgroup.sampling._refits import rows_of
 from fairgroup.sampling._saved import SavedCampaign
 from fairgroup.sampling._strategies import STRATEGIES
 from fairgroup.sampling._tables import check_no_overlap
 from fairgroup.sampling._within import WITHIN, most_wanted
-from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from fairgroup.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, rows_of
 from fairgroup.utils._validation import as_generator
 
 Ints = NDArray[np.int64]

@@ -56,19 +56,19 @@ class CurveStack:
 
     def predict(self, n: NDArray[Any]) -> Floats:
         """Score of each group at its n."""
-        return self._each("score_at", n, lambda curve, x: curve.predict(x))
+        return self._each("_score_at", n, lambda curve, x: curve.predict(x))
 
     def derivative(self, n: Floats) -> Floats:
         """Slope of each group at its n."""
-        return self._each("slope_at", n, lambda curve, x: curve.derivative(x))
+        return self._each("_slope_at", n, lambda curve, x: curve.derivative(x))
 
     def elasticity(self, n: Floats) -> Floats:
         """Return n s''/s' of each group; NaN where only functions are known."""
-        return self._each("elasticity_at", n)
+        return self._each("_elasticity_at", n)
 
     def inverse(self, score: float, low: Floats, high: Floats) -> Floats:
         """Smallest n in [low, high] at which each group has the score; inf where none."""
-        sizes = self._each("size_of", np.full(len(self), score))
+        sizes = self._each("_size_of", np.full(len(self), score))
         for i in self.others:
             sizes[i] = _bisect(self.curves[i], score, low[i], high[i])
         return np.where(sizes <= low, low, np.where(sizes <= high, sizes, np.inf))

@@ -8,6 +8,7 @@ from typing import Any
 
 from sklearn import get_config
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as rows_of
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -98,6 +99,7 @@ __all__ = [
     "request_metadata",
     "routing_enabled",
     "routing_of",
+    "rows_of",
     "validate_params",
     "with_callbacks",
 ]

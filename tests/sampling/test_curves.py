@@ -26,7 +26,7 @@ def test_inverses_and_derivatives(curve):
     slope = (curve.predict(n + step) - curve.predict(n - step)) / (2 * step)
     np.testing.assert_allclose(curve.derivative(n), slope, rtol=1e-6)
     bend = (curve.derivative(n + step) - curve.derivative(n - step)) / (2 * step)
-    elasticity = curve.elasticity_at(n, *curve._values())
+    elasticity = curve._elasticity_at(n, *curve._values())
     np.testing.assert_allclose(elasticity, n * bend / slope, rtol=1e-5)
     assert curve.inverse(2.0) == np.inf
     assert pickle.loads(pickle.dumps(curve)) == curve
