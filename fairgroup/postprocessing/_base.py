@@ -234,8 +234,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns
@@ -342,8 +341,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns
@@ -370,8 +368,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns
@@ -392,8 +389,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns
@@ -414,8 +410,7 @@ class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
             Features.
         y : array-like of shape (n_samples,)
             True outcome.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights.

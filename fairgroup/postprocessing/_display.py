@@ -96,8 +96,7 @@ class FairTTTSDisplay:
             Fitted.
         X : array-like of shape (n_samples, n_features)
             People.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
         tree : int or None, default=None
             Which tree; None is the one that acts on the most people.

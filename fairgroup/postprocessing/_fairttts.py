@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
 from fairgroup.exceptions import FairnessWarning
@@ -155,7 +156,7 @@ default="max_threshold"
         "n_simulations": [Interval(Integral, 1, None, closed="left")],
         "link": [StrOptions({"mean_margin", "probit"})],
         "dtype": [StrOptions({"float64", "float32"})],
-        "encoder": [GroupEncoder, None],
+        "encoder": [GroupEncoder, FrozenEstimator, None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -216,8 +217,7 @@ default="max_threshold"
             Features, the protected ones included.
         y : array-like of shape (n_samples,)
             Outcome; with a frozen estimator it only tells which groups are unprivileged.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes. None amplifies nothing, and warns.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights.
@@ -340,8 +340,7 @@ default="max_threshold"
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns
@@ -361,8 +360,7 @@ default="max_threshold"
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
         tree : int, default=0
             Which tree.
@@ -392,8 +390,7 @@ default="max_threshold"
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes; needed if `fit` had them.
 
         Returns

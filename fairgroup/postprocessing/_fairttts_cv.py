@@ -194,7 +194,7 @@ default="max_threshold"
         "distance_scale": [StrOptions(set(SCALES))],
         "cv": ["cv_object"],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "encoder": [GroupEncoder, None],
+        "encoder": [GroupEncoder, FrozenEstimator, None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
@@ -253,8 +253,7 @@ default="max_threshold"
             Features, the protected ones included.
         y : array-like of shape (n_samples,)
             Labels of two classes.
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns),
-        default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Protected attributes. None changes nothing, and warns.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights, in the model, in the rates and in the accuracy.
