@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -22,17 +23,22 @@ from fairgroup.sampling._fit_curves import fit_shapes
 
 
 def best(call, repeat=3):
-    """Seconds of the fastest call."""
+    """Seconds of the fastest call, and peak MiB of one more."""
     times = []
     for _ in range(repeat):
         begin = time.perf_counter()
         call()
         times.append(time.perf_counter() - begin)
-    return min(times)
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    return min(times), peak
 
 
-def row(task, size, seconds, peer, peer_seconds, agreement):
-    found = {"task": task, "size": size, "seconds": seconds}
+def row(task, size, measured, peer, peer_seconds, agreement):
+    seconds, peak = measured
+    found = {"task": task, "size": size, "seconds": seconds, "peak MiB": round(peak, 2)}
     found |= {"peer": peer, "peer, s": peer_seconds, "difference": agreement}
     if peer_seconds:
         found["times faster"] = round(peer_seconds / seconds, 1)
@@ -95,7 +101,7 @@ def refits():
     def separate():
         return np.array([Ridge(alpha=1.0).fit(X[:m], y[:m]).coef_ for m in sizes])
 
-    theirs, peer = separate(), best(separate)
+    theirs, peer = separate(), best(separate)[0]
     for engine in ("rls", "gram", "cholesky"):
         options = {"alpha": 1.0, "fit_intercept": True, "engine": engine}
         coef, _ = prefix_coefficients(base, X, y, sizes, **options)
@@ -112,7 +118,7 @@ def refits():
         return Ridge(alpha=10.0, fit_intercept=False).fit(X, y).predict(X_val)
 
     difference = float(np.abs(kernel_curve()[-1] - one()).max())
-    ours, peer = best(kernel_curve, 2), best(one, 2)
+    ours, peer = best(kernel_curve, 2), best(one, 2)[0]
     size = "1000 prefixes, p 2500, 500 predictions each"
     rows.append(row("ridge curve", size, ours, "one Ridge fit", peer, difference))
     rng = np.random.default_rng(0)
@@ -129,6 +135,7 @@ if __name__ == "__main__":
         [*allocations(), *refits()],
         title="Speed of adaptive sampling",
         notes="`difference`: of the utilities (allocations), largest of the coefficients or "
-        "predictions (curves). The last ridge row compares all prefixes with one fit.",
+        "predictions (curves); peaks are of what NumPy and Python allocate. The last ridge row "
+        "compares all prefixes with one fit.",
         libraries=("cvxpy", "clarabel"),
     )
