@@ -384,18 +384,27 @@ def simulate(
     ``seeds`` (n,) uint64 holds one stream of random numbers per row; the other parameters are
     those of :func:`expect_everywhere`.
     """
+    left, right, feature, cut = nodes.left, nodes.right, nodes.feature, nodes.cut
+    missing, category, bitsets = nodes.missing_left, nodes.category, nodes.bitsets
+    attribute, side, value = nodes.attribute, nodes.side, nodes.value
+    threshold, top, slope = nodes.threshold, nodes.top, nodes.slope
+    cap, forced, noise = settings.cap, settings.forced, settings.noise
     for i in range(X.shape[0]):
         state = seeds[i]
         for t in range(len(bounds) - 1):
             for _ in range(n_walks):
                 v = bounds[t]
-                while nodes.left[v] >= 0:
-                    x = X[i, nodes.feature[v]]
-                    goes_left, _, p = _at_node(nodes, v, x, boost[i], settings)
+                while left[v] >= 0:
+                    x = X[i, feature[v]]
+                    goes_left = _goes_left(x, cut[v], missing[v], category[v], bitsets)
+                    a = attribute[v]
+                    b = boost[i, a] if a >= 0 else -1.0
+                    amplify = b >= 0 and goes_left == (side[v] == LEFT)
+                    p = _flip(x, threshold[v], top[v], slope[v], amplify, b, cap, forced, noise)
                     state, u = _next(state)
-                    v = nodes.left[v] if goes_left == (u >= p) else nodes.right[v]
-                for k in range(nodes.value.shape[1]):
-                    out[i, output[t] + k] += nodes.value[v, k] / n_walks
+                    v = left[v] if goes_left == (u >= p) else right[v]
+                for k in range(value.shape[1]):
+                    out[i, output[t] + k] += value[v, k] / n_walks
 
 
 @njit(cache=True, nogil=True)

@@ -24,7 +24,8 @@ from sklearn.tree import DecisionTreeClassifier
 from fairgroup.exceptions import FairnessWarning, UnseenGroupError
 from fairgroup.groups import GroupEncoder
 from fairgroup.postprocessing import FairTTTS
-from fairgroup.postprocessing._kernels import LEFT, RIGHT
+from fairgroup.postprocessing._kernels import LEFT, RIGHT, Settings
+from fairgroup.postprocessing._passes import TreePass
 from fairgroup.postprocessing._rules import Favorable, worse_side
 
 FOREST = RandomForestClassifier(12, max_depth=6, random_state=0)
@@ -240,6 +241,22 @@ class TestWhoIsTouched:
         assert worse_side(trees, Favorable(0))[[0, 1, 4]].tolist() == [RIGHT, RIGHT, RIGHT]
         trees.value[:] = 0.5
         assert worse_side(trees, Favorable(0))[[0, 1, 4]].tolist() == [LEFT, LEFT, LEFT]
+
+
+def test_thresholds_that_are_all_zero(worked):
+    """Without a scale only a row on the threshold is uncertain; nothing is divided by zero."""
+    from fairgroup.postprocessing._readers import reader_for
+    from fairgroup.postprocessing._rules import flip_rules
+
+    trees = reader_for(worked).read(worked)
+    trees.threshold[:] = trees.cut[:] = 0.0
+    free = np.full(2, -1, np.int32)
+    rules = flip_rules(trees, np.zeros((1, 2)), np.ones(1), free, Favorable(1))
+    assert rules.scale.tolist() == [0.0]
+    run = TreePass(trees, rules)
+    X = np.array([[0.0, -3.0], [1e-3, 2.0]])
+    found = run.expect(X, np.full((2, 1), -1.0), Settings(0.5, False, True))[:, 1]
+    np.testing.assert_allclose(found, [0.9 * 0.1 + 0.1 * 0.4, 0.9], atol=1e-12)
 
 
 class TestMissingValues:
