@@ -74,7 +74,7 @@ class GroupEncoder(BaseEstimator):
     array([0, 1, 2, 0], dtype=int32)
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "intersections": ["boolean"],
         "missing": [StrOptions({"error", "group", "ignore"})],
         "unseen": [StrOptions({"error", "ignore"})],

@@ -74,7 +74,7 @@ class MembershipEncoder(TransformerMixin, BaseEstimator):
            [0., 1., 1., 0.]])
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "intersections": ["boolean"],
         "max_arity": [Interval(Integral, 1, None, closed="left"), None],
         "min_group_size": [Interval(Integral, 0, None, closed="left")],

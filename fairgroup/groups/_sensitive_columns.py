@@ -89,7 +89,7 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     (500,)
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "estimator": [HasMethods(["fit"])],
         "columns": [str, "array-like", Integral],
         "drop": ["boolean"],

@@ -114,7 +114,7 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
            [1. , 0.5]])
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "kinds": [StrOptions({"auto"}), Mapping],
         "scale": [StrOptions({"paper", "unit", "dvar", "none"})],
         "weights": [Mapping, None],

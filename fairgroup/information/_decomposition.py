@@ -152,7 +152,7 @@ class DisparityDecomposition(BaseEstimator):
     redundant 0.051
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "base": [Interval(Real, 1, None, closed="neither"), StrOptions({"e"})],
         "solver": [StrOptions(set(SOLVERS))],
         "tol": [Interval(Real, 0, None, closed="neither")],

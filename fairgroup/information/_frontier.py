@@ -167,7 +167,7 @@ class FairnessFrontier(BaseEstimator):
            [0.975]])
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "epsilon_global": ["array-like", StrOptions({"auto"})],
         "epsilon_local": ["array-like", StrOptions({"auto"})],
         "n_grid": [Interval(Integral, 2, None, closed="left")],

@@ -115,7 +115,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     __metadata_request__predict: ClassVar = {"sensitive_features": True, "clients": True}
     __metadata_request__predict_proba: ClassVar = {"sensitive_features": True, "clients": True}
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"]), None],
         "epsilon_global": [Interval(Real, 0, None, closed="both")],
         "epsilon_local": [Interval(Real, 0, None, closed="both")],

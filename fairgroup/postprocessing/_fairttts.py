@@ -141,7 +141,7 @@ default="max_threshold"
     (20000,)
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"]), None],
         "protected_inputs": "no_validation",
         "unprivileged": "no_validation",

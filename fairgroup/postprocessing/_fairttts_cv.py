@@ -180,7 +180,7 @@ default="max_threshold"
     True
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"]), None],
         "protected_inputs": "no_validation",
         "unprivileged": "no_validation",

@@ -182,7 +182,7 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
     True
     """
 
-    _parameter_constraints = {  # noqa: RUF012
+    _parameter_constraints = {
         "estimator": [HasMethods("fit")],
         "scoring": [str, callable, None],
         "budget": [Interval(Real, 0, None, closed="neither"), None],
