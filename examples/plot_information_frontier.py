@@ -99,7 +99,11 @@ for name, line in lines.items():
 for name, point in points.items():
     ax.plot(point["global"], point["accuracy"], "s", color="black")
     ax.annotate(
-        name, (point["global"], point["accuracy"]), xytext=(6, -4), textcoords="offset points"
+        name,
+        (point["global"], point["accuracy"]),
+        xytext=(-8, -4),
+        textcoords="offset points",
+        ha="right",
     )
 ax.set(xlabel="global disparity on new rows [bits]", ylabel="accuracy on new rows")
 ax.set_title("Each model's own frontier, realised")

@@ -309,14 +309,9 @@ class FairnessFrontierDisplay:
         )
         ax.figure.colorbar(drawn, ax=ax)
         if self.models is not None:
-            for name, row in self.models.iterrows():
+            for i, (name, row) in enumerate(self.models.iterrows()):
                 ax.plot(row["local"], row["global"], "o", color="white", markeredgecolor="black")
-                ax.annotate(
-                    str(name),
-                    (row["local"], row["global"]),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                )
+                _name_point(ax, str(name), row["local"], row["global"], below=i % 2 == 1)
         ax.set_xlabel(f"local budget [{self._units()}]")
         ax.set_ylabel(f"global budget [{self._units()}]")
         ax.set_title(
@@ -342,15 +337,21 @@ class FairnessFrontierDisplay:
                 label=label,
             )
         if self.models is not None:
-            for name, row in self.models.iterrows():
+            for i, (name, row) in enumerate(self.models.iterrows()):
                 ax.plot(row["global"], row["accuracy"], "o", color="black")
-                ax.annotate(
-                    str(name),
-                    (row["global"], row["accuracy"]),
-                    xytext=(5, -3),
-                    textcoords="offset points",
-                )
+                _name_point(ax, str(name), row["global"], row["accuracy"], below=i % 2 == 1)
         ax.set_xlabel(f"global disparity [{self._units()}]")
         ax.set_ylabel("accuracy")
         ax.set_title("no rule lies above these lines")
         ax.legend(title=f"local budget [{self._units()}]", fontsize="small")
+
+
+def _name_point(ax: Any, name: str, x: float, y: float, *, below: bool) -> None:
+    """Write a model's name left of its point, above or below, so that neighbours stay apart."""
+    ax.annotate(
+        name,
+        (x, y),
+        xytext=(-6, -12 if below else 5),
+        textcoords="offset points",
+        ha="right",
+    )
