@@ -171,7 +171,7 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         self.blocks_ = tuple(blocks)
         self.n_blocks_ = len(blocks)
         encoded = self._encode(frame)
-        cells = encoded[_distinct_rows(encoded)[1]]
+        cells = encoded[distinct_rows(encoded)[1]]
         self.cells_ = cells[np.lexsort(cells.T[::-1])]
         return self
 
@@ -217,7 +217,7 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         frame = frame_as_fitted(sensitive_features, self.columns_, named=self._named)
-        cell, first = _distinct_rows(np.vstack([self.cells_, self._encode(frame)]))
+        cell, first = distinct_rows(np.vstack([self.cells_, self._encode(frame)]))
         position = cell[len(self.cells_) :]
         known = first[position] < len(self.cells_)
         if not known.all():
@@ -377,7 +377,7 @@ def _check_kind(column: pd.Series, kind: str, levels: Levels) -> None:
         )
 
 
-def _distinct_rows(matrix: NDArray[np.float64]) -> tuple[Codes, NDArray[np.intp]]:
+def distinct_rows(matrix: NDArray[np.float64]) -> tuple[Codes, NDArray[np.intp]]:
     """Number equal rows alike, in order of appearance; return also where each is first."""
     codes = np.zeros(len(matrix), dtype=np.int64)
     for column in matrix.T:
@@ -404,4 +404,4 @@ def _numbers(column: pd.Series) -> NDArray[np.float64]:
     return values
 
 
-__all__: Sequence[str] = ["SensitiveBlock", "SensitiveEncoder"]
+__all__: Sequence[str] = ["SensitiveBlock", "SensitiveEncoder", "distinct_rows"]
