@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils import Tags, assert_all_finite, check_random_state, column_or_1d, get_tags
 from sklearn.utils.multiclass import check_classification_targets
@@ -114,6 +115,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     __metadata_request__fit: ClassVar = {"sensitive_features": True, "clients": True}
     __metadata_request__predict: ClassVar = {"sensitive_features": True, "clients": True}
     __metadata_request__predict_proba: ClassVar = {"sensitive_features": True, "clients": True}
+    __metadata_request__score: ClassVar = {"sensitive_features": True, "clients": True}
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"]), None],
@@ -312,6 +314,37 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
         chosen = (draw[:, None] >= probabilities.cumsum(1)).sum(1)
         return self.classes_[np.minimum(chosen, len(self.classes_) - 1)]
+
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        sensitive_features: Any = None,
+        clients: Any = None,
+    ) -> float:
+        """Return the accuracy of the decisions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
+        sensitive_features : array-like or frame of n_samples rows, default=None
+            As in :meth:`predict_proba`.
+        clients : array-like of shape (n_samples,), default=None
+            As in :meth:`predict_proba`.
+
+        Returns
+        -------
+        score : float
+        """
+        decisions = self.predict(X, sensitive_features=sensitive_features, clients=clients)
+        return float(accuracy_score(y, decisions, sample_weight=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -181,6 +181,11 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
     >>> bool(sampler.n_per_group_[1] > 2 * sampler.n_per_group_[0])
     True
     """
+
+    __metadata_request__predict: ClassVar = {"sensitive_features": True}
+    __metadata_request__predict_proba: ClassVar = {"sensitive_features": True}
+    __metadata_request__decision_function: ClassVar = {"sensitive_features": True}
+    __metadata_request__score: ClassVar = {"sensitive_features": True}
 
     _parameter_constraints = {
         "estimator": [HasMethods("fit")],
@@ -447,7 +452,14 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
         """
         return self._respond_with("decision_function", X, sensitive_features)
 
-    def score(self, X: Any, y: ArrayLike, *, sensitive_features: Any = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        sensitive_features: Any = None,
+    ) -> float:
         """Accuracy or R2 of the predictions.
 
         Parameters
@@ -456,6 +468,8 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
             Rows.
         y : array-like of shape (n_samples,)
             True values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Row weights.
         sensitive_features : array-like, default=None
             As in `predict`.
 
@@ -466,7 +480,8 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
         from sklearn.metrics import accuracy_score, r2_score
 
         measure = accuracy_score if is_classifier(self) else r2_score
-        return float(measure(y, self.predict(X, sensitive_features=sensitive_features)))
+        predictions = self.predict(X, sensitive_features=sensitive_features)
+        return float(measure(y, predictions, sample_weight=sample_weight))
 
     @property
     def classes_(self) -> NDArray[Any]:
