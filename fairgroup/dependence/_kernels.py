@@ -11,7 +11,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
-    "cell_pair_sums",
     "distance_row_sums",
     "joint_row_sums",
     "signed_cell_sums",
@@ -260,17 +259,3 @@ def signed_joint_sums(
                 out[start + j] += tile[j] * w[i]
             out[i] -= own
     return out
-
-
-@njit(cache=True)
-def cell_pair_sums(order: Ints, y: Floats, cell: Ints, w: Floats, n_cells: int) -> Floats:
-    """Return sum_{i in m, j in l} w_i w_j |y_i - y_j| for all cells m and l, in O(n n_cells)."""
-    weight, moment = np.zeros(n_cells), np.zeros(n_cells)
-    out = np.zeros((n_cells, n_cells))
-    for i in order:
-        m, value, own = cell[i], y[i], w[i]
-        for l in range(n_cells):  # noqa: E741 - the paper's second index
-            out[m, l] += own * (value * weight[l] - moment[l])
-        weight[m] += own
-        moment[m] += own * value
-    return out + out.T

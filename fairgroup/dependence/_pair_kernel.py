@@ -206,7 +206,7 @@ class NormalisedKernel(PairKernel):
         variance, slope = prediction_variance(ranking, self.centring)
         if variance <= 0 or self.attribute_variance <= 0:
             return self.const, 0.0 * gradient
-        scale = np.sqrt(variance * self.attribute_variance)
+        scale = float(np.sqrt(variance * self.attribute_variance))
         share = value / scale
         return share + self.const, gradient / scale - share / (2 * variance) * slope
 

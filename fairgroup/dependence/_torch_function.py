@@ -9,7 +9,7 @@ from fairgroup.utils._optional import require
 
 torch = require("torch", extra="neural")
 
-__all__ = ["differentiable"]
+__all__ = ["differentiable", "square_root"]
 
 
 class _PenaltyFunction(torch.autograd.Function):  # type: ignore[name-defined]
@@ -46,3 +46,10 @@ def differentiable(kernel: PairKernel, y_pred: Any) -> Any:
     value : torch.Tensor of shape ()
     """
     return _PenaltyFunction.apply(y_pred, kernel)
+
+
+def square_root(value: Any) -> Any:
+    """Return the root of a statistic, with gradient zero at and below zero instead of NaN."""
+    positive = value > 0
+    root = torch.sqrt(torch.where(positive, value, torch.ones_like(value)))
+    return torch.where(positive, root, torch.zeros_like(root))
