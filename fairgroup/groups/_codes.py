@@ -73,14 +73,7 @@ class GroupCodes:
     @property
     def names(self) -> tuple[str, ...]:
         """One readable name per group, such as ``"sex=Female, race=Black"``."""
-        return tuple(
-            ", ".join(
-                f"{column}={level}"
-                for column, level in zip(self.columns, label, strict=True)
-                if level != ALL
-            )
-            for label in self.labels
-        )
+        return tuple(name_of(self.columns, label) for label in self.labels)
 
     @property
     def index(self) -> pd.Index:
@@ -135,6 +128,12 @@ class GroupCodes:
         return cls(
             np.zeros(n_samples, np.int32), (("all",),), np.array([n_samples]), ("everyone",)
         )
+
+
+def name_of(columns: tuple[str, ...], label: tuple[Hashable, ...]) -> str:
+    """Return the readable name of one group."""
+    named = zip(columns, label, strict=True)
+    return ", ".join(f"{column}={level}" for column, level in named if level != ALL)
 
 
 def count(codes: NDArray[np.int32], n_groups: int) -> NDArray[np.int64]:

@@ -12,15 +12,17 @@ from sklearn.utils.validation import check_is_fitted
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups._codes import GroupCodes
 from fairgroup.groups._group_encoder import GroupEncoder
+from fairgroup.groups._shown import GroupsShown
 
 __all__ = ["GroupConsumer", "encode_groups"]
 
 
-class GroupConsumer:
+class GroupConsumer(GroupsShown):
     """Mixin: ``fit`` and ``partial_fit`` request ``sensitive_features`` without being told.
 
     With metadata routing on, ``GridSearchCV(make_pipeline(scaler, Est()), grid).fit(X, y,
-    sensitive_features=A)`` then works with nothing else said. Put it left of ``BaseEstimator``.
+    sensitive_features=A)`` then works with nothing else said. In a notebook the fitted estimator
+    shows the groups it has seen. Put it left of ``BaseEstimator``.
     """
 
     __metadata_request__fit: ClassVar = {"sensitive_features": True}

@@ -16,14 +16,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.exceptions import FairnessWarning
-from fairgroup.groups._codes import ALL, GroupCodes, count
+from fairgroup.groups._codes import ALL, GroupCodes, count, name_of
 from fairgroup.groups._frame import frame_as_fitted, frame_to_fit
 from fairgroup.groups._levels import Codes, Levels, learn_levels, look_up
 from fairgroup.groups._partition import Partition, report_outside
+from fairgroup.groups._shown import GroupsShown, rows_text
 from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
 
 
-class GroupEncoder(BaseEstimator):
+class GroupEncoder(GroupsShown, BaseEstimator):
     """Encode protected attributes as groups, with one policy for the hard rows.
 
     Parameters
@@ -174,6 +175,12 @@ class GroupEncoder(BaseEstimator):
         groups : GroupCodes
         """
         return self._encode(*self._learn(sensitive_features))
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        if not hasattr(self, "labels_"):
+            return []
+        named = zip(self.labels_, self.counts_, strict=True)
+        return [(name_of(self.columns_, label), rows_text(n)) for label, n in named]
 
     def _learn(self, sensitive_features: Any) -> tuple[pd.DataFrame, list[Codes]]:
         frame, named = frame_to_fit(sensitive_features)

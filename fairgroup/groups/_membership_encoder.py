@@ -16,12 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 from fairgroup.groups._frame import frame_as_fitted, frame_to_fit, sensitive_frame
 from fairgroup.groups._levels import Codes, Levels, learn_levels, look_up
 from fairgroup.groups._partition import Partition, report_outside
+from fairgroup.groups._shown import GroupsShown, rows_text
 from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
 
 EVERYONE = "everyone"
 
 
-class MembershipEncoder(TransformerMixin, BaseEstimator):
+class MembershipEncoder(GroupsShown, TransformerMixin, BaseEstimator):
     """Encode protected attributes as overlapping groups.
 
     Every level of every column is a group, so that a row is in several of them; intersections of
@@ -199,6 +200,11 @@ class MembershipEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.array(self.names_, dtype=object)
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        if not hasattr(self, "names_"):
+            return []
+        return list(zip(self.names_, map(rows_text, self.counts_), strict=True))
 
     def _column_sets(self, discrete: list[str]) -> list[tuple[str, ...]]:
         most = 1

@@ -34,7 +34,13 @@ from fairgroup.groups._routing import (
     request_groups,
     takes_groups,
 )
-from fairgroup.utils._sklearn import HasMethods, fit_context, hide_metadata, routing_enabled
+from fairgroup.utils._sklearn import (
+    HasMethods,
+    VisualBlock,
+    fit_context,
+    hide_metadata,
+    routing_enabled,
+)
 
 _PARAM = "sensitive_features"
 
@@ -295,6 +301,12 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
         tags.classifier_tags = inner.classifier_tags
         tags.regressor_tags = inner.regressor_tags
         return tags
+
+    def _sk_visual_block_(self) -> VisualBlock:
+        """Show the fitted inner estimator once there is one, with the groups it has seen."""
+        inner = getattr(self, "estimator_", self.estimator)
+        name = f"estimator: {type(inner).__name__}"
+        return VisualBlock("parallel", [inner], names=[name], name_details=[str(inner)])
 
     def _reset(self) -> None:
         self.__dict__.pop("estimator_", None)

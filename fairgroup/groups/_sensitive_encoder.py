@@ -31,6 +31,7 @@ from fairgroup.groups._levels import (
     factorize,
     look_up,
 )
+from fairgroup.groups._shown import GroupsShown
 from fairgroup.utils._sklearn import StrOptions, fit_context
 
 MAX_ORDINAL_LEVELS = 10
@@ -54,7 +55,7 @@ class SensitiveBlock:
         return self.columns.stop - self.columns.start
 
 
-class SensitiveEncoder(TransformerMixin, BaseEstimator):
+class SensitiveEncoder(GroupsShown, TransformerMixin, BaseEstimator):
     """Encode protected attributes of any type as numeric blocks.
 
     Parameters
@@ -246,6 +247,13 @@ class SensitiveEncoder(TransformerMixin, BaseEstimator):
             for level in (block.levels if block.kind == "categorical" else (None,))
         ]
         return np.array(names, dtype=object)
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        """Attributes rather than groups: with continuous ones there are no groups to count."""
+        return [
+            (block.name, f"{block.kind}: {', '.join(map(str, block.levels))}".removesuffix(": "))
+            for block in getattr(self, "blocks_", ())
+        ]
 
     def _check_arguments(self, columns: tuple[str, ...]) -> None:
         kinds = {} if isinstance(self.kinds, str) else self.kinds

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import GroupEncoder
+from fairgroup.groups._shown import GroupsShown
 from fairgroup.information._analysis import Settings, analyse, analyse_margins
 from fairgroup.information._counts import Levels, encode
 from fairgroup.information._display import DisparityDecompositionDisplay
@@ -37,7 +38,7 @@ __all__ = ["DisparityDecomposition"]
 Array = NDArray[np.float64]
 
 
-class DisparityDecomposition(BaseEstimator):
+class DisparityDecomposition(GroupsShown, BaseEstimator):
     """Split the disparity of predictions over clients into unique, redundant and masked parts.
 
     Global disparity is the mutual information between group and prediction in the pooled
@@ -452,6 +453,9 @@ class DisparityDecomposition(BaseEstimator):
         """
         check_is_fitted(self)
         return explain(self)
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        return [(str(label), "") for label in getattr(self, "z_labels_", ())]
 
     def plot(self, **kwargs: Any) -> DisparityDecompositionDisplay:
         """Draw the terms as stacked bars, and the clients.

@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.groups import GroupEncoder
+from fairgroup.groups._shown import GroupsShown
 from fairgroup.information._budgets import (
     check_budgets,
     chord,
@@ -86,7 +87,7 @@ class FrontierPoint:
     n_iter: int
 
 
-class FairnessFrontier(BaseEstimator):
+class FairnessFrontier(GroupsShown, BaseEstimator):
     """Certified frontier of accuracy against global and local fairness.
 
     Two modes. *Label mode*: what is the best accuracy that any model, however good, can have on
@@ -421,6 +422,9 @@ class FairnessFrontier(BaseEstimator):
         display : FairnessFrontierDisplay
         """
         return FairnessFrontierDisplay.from_estimator(self, **kwargs)
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        return [(str(label), "") for label in getattr(self, "z_labels_", ())]
 
     def _fit_table(self, table: Array, labels: tuple[Levels, ...]) -> Self:
         nats = unit(self.base)

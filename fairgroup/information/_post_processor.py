@@ -7,6 +7,7 @@ Definition 5, with the true label replaced by what the model puts out).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from fairgroup.exceptions import UnseenGroupError
 from fairgroup.groups import GroupEncoder
+from fairgroup.groups._consume import GroupConsumer
 from fairgroup.information._counts import count_cells
 from fairgroup.information._frontier import FairnessFrontier
 from fairgroup.information._scores import ScoreLevels, equal_frequency
@@ -35,7 +37,7 @@ __all__ = ["FrontierPostProcessor"]
 Array = NDArray[np.float64]
 
 
-class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class FrontierPostProcessor(GroupConsumer, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Change a classifier's decisions as little as needed to stay within disparity budgets.
 
     Fits the classifier, counts (group, client, output, label), finds the randomised rule with the
@@ -112,7 +114,7 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     (20000,)
     """
 
-    __metadata_request__fit: ClassVar = {"sensitive_features": True, "clients": True}
+    __metadata_request__fit: ClassVar = {"clients": True}
     __metadata_request__predict: ClassVar = {"sensitive_features": True, "clients": True}
     __metadata_request__predict_proba: ClassVar = {"sensitive_features": True, "clients": True}
     __metadata_request__score: ClassVar = {"sensitive_features": True, "clients": True}
@@ -350,6 +352,10 @@ class FrontierPostProcessor(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = get_tags(self._model()).input_tags.sparse
         return tags
+
+    def _groups_seen(self) -> Iterable[tuple[str, str]]:
+        encoder = getattr(self, "_encoder", None)
+        return [] if encoder is None else encoder._groups_seen()
 
     def _model(self) -> Any:
         return LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator

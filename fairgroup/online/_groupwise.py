@@ -21,13 +21,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import MembershipEncoder
 from fairgroup.groups._consume import GroupConsumer
+from fairgroup.groups._shown import rows_text
 from fairgroup.online._core import Bank, GroupwiseCore, fresh_tally
 from fairgroup.online._group_book import GroupBook
 from fairgroup.online._learned import LearnedNumbers
 from fairgroup.online._linear import KINDS, LinearBank
 from fairgroup.online._report import alarms, group_report
 from fairgroup.online._saved import SavedState
-from fairgroup.online._scan_kernels import Rules
+from fairgroup.online._scan_kernels import ROWS, Rules
 from fairgroup.online._wrapped import EstimatorBank, FiniteBank, RiverBank
 from fairgroup.utils._sklearn import Interval, StrOptions
 from fairgroup.utils._validation import check_weights
@@ -133,6 +134,12 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
 
     def _check_batch(self, X: Any, y: Any, *, first: bool, least: int) -> tuple[Floats, NDArray]:
         raise NotImplementedError
+
+    def _groups_seen(self) -> list[tuple[str, str]]:
+        if not hasattr(self, "_core"):
+            return []
+        rows = self._core.tally.groups[:, ROWS]
+        return list(zip(self._book.names, map(rows_text, rows), strict=True))
 
     def _new_book(self) -> GroupBook:
         self._validate_params()

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import GroupCodes
-from fairgroup.groups._consume import encode_groups
+from fairgroup.groups._consume import GroupConsumer, encode_groups
 from fairgroup.postprocessing._explain import FairTTTSExplanation, explain
 from fairgroup.postprocessing._kernels import Settings
 from fairgroup.postprocessing._protected import (
@@ -49,10 +49,9 @@ def _has_margin(self: Any) -> bool:
     return _classifies(self) and hasattr(self._model(), "decision_function")
 
 
-class TreePostProcessor(MetaEstimatorMixin, BaseEstimator):
+class TreePostProcessor(GroupConsumer, MetaEstimatorMixin, BaseEstimator):
     """Fits or takes over a tree model, reads its trees, and predicts from its changed output."""
 
-    __metadata_request__fit: ClassVar = {"sensitive_features": True}
     __metadata_request__predict: ClassVar = {"sensitive_features": True}
     __metadata_request__predict_proba: ClassVar = {"sensitive_features": True}
     __metadata_request__decision_function: ClassVar = {"sensitive_features": True}
