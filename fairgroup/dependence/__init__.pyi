@@ -1,3 +1,6 @@
+from ._display import IndependenceTestDisplay, SubgroupEnergyDisplay
+from ._energy import subgroup_energy_report
+from ._independence import IndependenceTest, independence_test
 from ._measures import (
     concatenated_distance_covariance,
     distance_correlation,
@@ -6,8 +9,13 @@ from ._measures import (
 )
 
 __all__ = [
+    "IndependenceTest",
+    "IndependenceTestDisplay",
+    "SubgroupEnergyDisplay",
     "concatenated_distance_covariance",
     "distance_correlation",
     "distance_covariance",
+    "independence_test",
     "joint_distance_covariance",
+    "subgroup_energy_report",
 ]

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from fairgroup.dependence._centring import Centring, prediction_variance
 from fairgroup.dependence._ranking import Ranking, rank
 
-__all__ = ["DenseKernel", "NormalisedKernel", "PairKernel", "StratifiedKernel", "SumKernel"]
+__all__ = [
+    "ColumnwiseKernel",
+    "DenseKernel",
+    "NormalisedKernel",
+    "PairKernel",
+    "StratifiedKernel",
+    "SumKernel",
+]
 
 Floats = NDArray[np.float64]
 
@@ -219,15 +226,46 @@ class NormalisedKernel(PairKernel):
         raise NotImplementedError("A normalised penalty takes scalar predictions only.")
 
 
+class ColumnwiseKernel(PairKernel):
+    """Predictions of several columns: the sum of the regulariser over columns.
+
+    Quick, but not complete: a vector can depend on the attributes where no column does.
+    """
+
+    def __init__(self, kernel: PairKernel) -> None:
+        self.kernel = kernel
+        self.n, self.const, self.method = kernel.n, kernel.const, kernel.method
+
+    def ranked_value_and_grad(self, ranking: Ranking) -> tuple[float, Any]:
+        """Return value and gradient for one column."""
+        return self.kernel.ranked_value_and_grad(ranking)
+
+    def gradient(self, ranking: Ranking) -> Any:
+        """Return the gradient for one column."""
+        return self.kernel.gradient(ranking)
+
+    def rows(self, start: int, stop: int) -> Floats:
+        """Return rows of K."""
+        return self.kernel.rows(start, stop)
+
+    def _vector_value_and_grad(self, y_pred: Any) -> tuple[float, Any]:
+        value, gradient = 0.0, 0.0 * y_pred
+        for k in range(y_pred.shape[1]):
+            part, gradient[:, k] = self.value_and_grad(y_pred[:, k])
+            value += part
+        return value, gradient
+
+
 def check_predictions(y_pred: Any, n: int) -> None:
     """Raise for predictions of another length, more than two axes, or not finite."""
     if y_pred.ndim not in (1, 2) or len(y_pred) != n:
         raise ValueError(
             f"y_pred has shape {tuple(y_pred.shape)}; expected ({n},) or ({n}, n_outputs)."
         )
-    if np.isfinite(float(y_pred.sum())):
+    values = y_pred if isinstance(y_pred, np.ndarray) else y_pred.detach()
+    if np.isfinite(float(values.sum())):
         return
-    values = y_pred if isinstance(y_pred, np.ndarray) else y_pred.detach().cpu().numpy()
+    values = values if isinstance(values, np.ndarray) else values.cpu().numpy()
     bad = ~np.isfinite(values).reshape(n, -1).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
