@@ -1,11 +1,11 @@
 from ._display import IndependenceTestDisplay, SubgroupEnergyDisplay
 from ._energy import subgroup_energy_report
 from ._independence import IndependenceTest, independence_test
+from ._joint import joint_distance_covariance
 from ._measures import (
     concatenated_distance_covariance,
     distance_correlation,
     distance_covariance,
-    joint_distance_covariance,
 )
 
 __all__ = [
