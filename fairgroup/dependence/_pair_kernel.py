@@ -75,13 +75,17 @@ class PairKernel(ABC):
             For another number of rows or a prediction that is not finite.
         """
         check_predictions(y_pred, self.n)
+        if not isinstance(y_pred, np.ndarray) and (
+            y_pred.device.type == "cpu" or y_pred.ndim == 2
+        ):
+            return self._tensor_value_and_grad(y_pred)
         if y_pred.ndim == 2:
             return self._vector_value_and_grad(y_pred)
         ranking = rank(y_pred)
         value, gradient = self.ranked_value_and_grad(ranking)
-        return value, gradient.astype(y_pred.dtype, copy=False) if ranking.on_host else (
-            gradient.to(y_pred.dtype)
-        )
+        if ranking.on_host:
+            return value, gradient.astype(y_pred.dtype, copy=False)
+        return value, gradient.to(y_pred.dtype)
 
     def ranked_value_and_grad(self, ranking: Ranking) -> tuple[float, Any]:
         """Return psi and its gradient for predictions that are sorted already."""
@@ -92,13 +96,13 @@ class PairKernel(ABC):
         """Return the whole of K, shape (n, n)."""
         return self.rows(0, self.n)
 
-    def _vector_value_and_grad(self, y_pred: Any) -> tuple[float, Any]:
-        """g_i = 2 sum_j K_ij (y_i - y_j) / |y_i - y_j|, zero for coincident points; by blocks."""
-        if not isinstance(y_pred, np.ndarray):
-            import torch
+    def _tensor_value_and_grad(self, y_pred: Any) -> tuple[float, Any]:
+        """Evaluate a tensor with NumPy and the compiled loops."""
+        value, gradient = self.value_and_grad(y_pred.detach().cpu().numpy())
+        return value, y_pred.new_tensor(gradient)
 
-            value, gradient = self._vector_value_and_grad(y_pred.detach().cpu().numpy())
-            return value, torch.as_tensor(gradient, dtype=y_pred.dtype, device=y_pred.device)
+    def _vector_value_and_grad(self, y_pred: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """g_i = 2 sum_j K_ij (y_i - y_j) / |y_i - y_j|, zero for coincident points; by blocks."""
         y = y_pred.astype(np.float64) - y_pred.mean(axis=0, dtype=np.float64)
         gradient, step = np.empty_like(y), max(1, _BLOCK // self.n)
         for start in range(0, self.n, step):
