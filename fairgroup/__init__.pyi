@@ -2,6 +2,7 @@ from . import (
     comparison,
     datasets,
     exceptions,
+    forest,
     groups,
     information,
     metrics,
@@ -13,6 +14,7 @@ from . import (
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
+from .forest import AranyaniClassifier, AranyaniRegressor, aranyani_path
 from .groups import GroupEncoder, MembershipEncoder, SensitiveColumns, SensitiveEncoder
 from .information import DisparityDecomposition, FairnessFrontier, FrontierPostProcessor
 from .online import (
@@ -36,6 +38,8 @@ __all__ = [
     "AdAuctionSimulator",
     "AdaNormalHedge",
     "AdaptiveGroupSampler",
+    "AranyaniClassifier",
+    "AranyaniRegressor",
     "DetConstSort",
     "DetGreedy",
     "DisparityDecomposition",
@@ -54,10 +58,12 @@ __all__ = [
     "Specialists",
     "VarianceAwareReranker",
     "__version__",
+    "aranyani_path",
     "compare",
     "comparison",
     "datasets",
     "exceptions",
+    "forest",
     "groups",
     "information",
     "metrics",

@@ -75,14 +75,16 @@ def _chosen(known: dict[str, Any], names: Any) -> dict[str, Any]:
         return known
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"methods {unknown} are not known for this task; known: {list(known)}.")
+        raise ValueError(
+            f"methods={unknown} are not known for this task; known are {list(known)}."
+        )
     return {name: known[name] for name in names}
 
 
 def _expand(name: str, estimator: Any, grid: Mapping[str, Any]) -> list[Candidate]:
     if not hasattr(estimator, "fit") or isinstance(estimator, type):
         raise TypeError(
-            f"estimators[{name!r}] must be an estimator or (estimator, grid); got {estimator!r}."
+            f"estimators[{name!r}] must be an estimator or (estimator, grid); found {estimator!r}."
         )
     candidates = []
     for values in ParameterGrid(dict(grid)):

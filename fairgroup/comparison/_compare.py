@@ -179,7 +179,7 @@ def compare(
 def _read_target(y: Any) -> NDArray[Any]:
     target = np.asarray(y)
     if target.ndim != 1:
-        raise ValueError(f"y must be one-dimensional; got shape {target.shape}.")
+        raise ValueError(f"y must be one-dimensional; found shape {target.shape}.")
     n_missing = int(pd.isna(target).sum())
     if n_missing:
         raise ValueError(f"y has {n_missing} missing values; leave these rows out or fill them.")
@@ -234,7 +234,7 @@ def _read_features(X: Any) -> Any:
         return sensitive_frame(X, name="X")[0]
     array = X if hasattr(X, "shape") else np.asarray(X)
     if array.ndim != 2:
-        raise ValueError(f"X must be two-dimensional; got shape {array.shape}.")
+        raise ValueError(f"X must be two-dimensional; found shape {array.shape}.")
     return array
 
 

@@ -91,7 +91,7 @@ class Metrics:
         if not self.unfairness or not self.performance:
             raise ValueError(
                 "metrics needs at least one performance (such as 'accuracy') and one comparison "
-                f"of groups (such as 'demographic_parity_difference'); got {list(self.names)}."
+                f"of groups (such as 'demographic_parity_difference'); found {list(self.names)}."
             )
 
     def check(self, y: NDArray[Any], groups: GroupCodes) -> None:
@@ -148,7 +148,10 @@ class Metrics:
 def _parse(metric: str) -> tuple[str, str | None, str | None]:
     match = _NAME.match(metric)
     if match is None:
-        raise ValueError(f"metrics: {metric!r} is not a metric's name.")
+        raise ValueError(
+            f"metrics has {metric!r}, which is no metric's name; see the names under metrics of "
+            "fairgroup.metrics.group_metrics."
+        )
     return match["name"], match["kind"], match["attribute"]
 
 

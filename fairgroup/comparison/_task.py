@@ -318,7 +318,7 @@ def _cut(column: pd.Series, edges: Sequence[float]) -> pd.Series:
         raise ValueError(f"--bin: {column.name!r} holds no numbers; there is nothing to cut.")
     if list(edges) != sorted(set(edges)) or not np.isfinite(edges).all():
         shown = ",".join(f"{edge:g}" for edge in edges)
-        raise ValueError(f"--bin: the edges of {column.name!r} must increase; got {shown}.")
+        raise ValueError(f"--bin: the edges of {column.name!r} must increase; found {shown}.")
     whole = bool((column.dropna() % 1 == 0).all()) and all(float(e).is_integer() for e in edges)
     labels = [f"under {edges[0]:g}"]
     for low, high in itertools.pairwise(edges):

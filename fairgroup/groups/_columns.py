@@ -25,7 +25,7 @@ def take_columns(X: Any, columns: Any, *, drop: bool = False) -> tuple[Any, Any]
     if array.ndim != 2:
         raise ValueError(
             f"X must be two-dimensional, with the protected columns {columns!r} among its "
-            f"columns; got an array of shape {array.shape}. Reshape your data."
+            f"columns; found an array of shape {array.shape}. Reshape your data."
         )
     at, rest = _positions(columns, array.shape, None)
     if hasattr(array, "tocsc"):

@@ -68,7 +68,8 @@ def encode_groups(
     if sensitive_features is None:
         warnings.warn(
             f"{type(estimator).__name__} was fitted without sensitive_features: "
-            "nothing was done for fairness.",
+            "nothing was done for fairness. Pass them to fit, through metadata routing inside "
+            "Pipelines and searches, or wrap the estimator in SensitiveColumns.",
             FairnessWarning,
             stacklevel=3,
         )

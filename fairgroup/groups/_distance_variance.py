@@ -38,7 +38,7 @@ def _from_sums(
     n: int, squares: float, rows: NDArray[np.float64], multiplicity: NDArray[np.number]
 ) -> float:
     if n < 4:
-        raise ValueError(f'scale="dvar" needs at least 4 rows; got {n}.')
+        raise ValueError(f'scale="dvar" needs at least 4 rows; found {n}.')
     total = float(multiplicity @ rows)
     middle = 2 / (n - 2) * float(multiplicity @ rows**2)
     return (squares - middle + total**2 / ((n - 1) * (n - 2))) / (n * (n - 3))

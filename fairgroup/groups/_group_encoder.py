@@ -196,7 +196,10 @@ class GroupEncoder(GroupsShown, BaseEstimator):
             joint = Partition.learn(coded, levels, merge_below=merge_below)
         parts = [joint] if self.intersections else by_column
         if not all(part.labels for part in parts):
-            raise ValueError("No row of sensitive_features is in a group: values are missing.")
+            raise ValueError(
+                "No row of sensitive_features is in a group, because each misses a value; use "
+                'missing="group" to make them a group of their own.'
+            )
         labels = self._side_by_side([part.labels for part in parts])
         counts = np.concatenate([part.counts for part in parts])
         self._check_sizes(labels, counts)

@@ -223,8 +223,8 @@ class SensitiveEncoder(GroupsShown, TransformerMixin, BaseEstimator):
         known = first[position] < len(self.cells_)
         if not known.all():
             raise UnseenGroupError(
-                f"Row {int(np.argmin(known))} has a combination of protected attributes that was "
-                "not there in fit."
+                f"Row {int(np.argmin(known))} of sensitive_features has a combination of protected "
+                "attributes that was not there in fit; fit on rows that have it."
             )
         return position
 
@@ -263,10 +263,10 @@ class SensitiveEncoder(GroupsShown, TransformerMixin, BaseEstimator):
                 raise ValueError(f"{argument} names {lost}, but the columns are {list(columns)}.")
         wrong = {column: kind for column, kind in kinds.items() if kind not in KINDS}
         if wrong:
-            raise ValueError(f"kinds must be among {KINDS}; got {wrong}.")
+            raise ValueError(f"kinds must be among {KINDS}; found {wrong}.")
         if any(not 0 <= weight < np.inf for weight in (self.weights or {}).values()):
             raise ValueError(
-                f"weights must be finite and at least 0; got {dict(self.weights or {})}."
+                f"weights must be finite and at least 0; found {dict(self.weights or {})}."
             )
 
     def _fit_block(self, column: pd.Series, start: int) -> SensitiveBlock:
@@ -373,15 +373,19 @@ def _check_kind(column: pd.Series, kind: str, levels: Levels) -> None:
             stacklevel=5,
         )
     if kind == "binary" and len(levels) > 2:
-        raise ValueError(f"Column {column.name!r} is not binary: it has {len(levels)} levels.")
+        raise ValueError(
+            f"kinds: column {column.name!r} is not binary, it has {len(levels)} levels; say "
+            '"categorical" or "ordinal".'
+        )
     if kind == "categorical":
         check_discrete(column, len(levels))
     is_category = isinstance(column.dtype, pd.CategoricalDtype)
     ordered = column.cat.ordered if is_category else pd.api.types.is_numeric_dtype(column.dtype)
     if kind == "ordinal" and not ordered:
         raise ValueError(
-            f"Column {column.name!r} cannot be ordinal: its values {list(levels)[:5]} have no "
-            "declared order. Make it pandas.Categorical(values, categories=[...], ordered=True)."
+            f"kinds: column {column.name!r} cannot be ordinal, because its values "
+            f"{list(levels)[:5]} have no declared order. Make it pandas.Categorical(values, "
+            "categories=[...], ordered=True)."
         )
 
 
@@ -401,7 +405,8 @@ def _numbers(column: pd.Series) -> NDArray[np.float64]:
         values = column.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"Column {column.name!r} is not numeric; it cannot be continuous."
+            f"kinds: column {column.name!r} cannot be continuous, because it holds no numbers; "
+            'say "categorical".'
         ) from error
     if not np.isfinite(values).all():
         row = int(np.argmax(~np.isfinite(values)))

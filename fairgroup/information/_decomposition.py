@@ -507,7 +507,9 @@ class DisparityDecomposition(GroupsShown, BaseEstimator):
             return encode(rows.values, name="y_pred")
         score = np.asarray(rows.values, dtype=np.float64).ravel()
         if not np.isfinite(score).all():
-            raise ValueError("y_pred holds NaN or infinite scores.")
+            raise ValueError(
+                "y_pred holds NaN or infinite scores; leave these rows out or fill them."
+            )
         if self.threshold is not None:
             return (score >= self.threshold).astype(np.int64), threshold_labels(self.threshold)
         if not hasattr(self, "score_levels_"):

@@ -69,7 +69,7 @@ def client_counts(
            [0, 1]])
     """
     if privacy_epsilon is not None and not privacy_epsilon > 0:
-        raise ValueError(f"privacy_epsilon must be above 0; got {privacy_epsilon}.")
+        raise ValueError(f"privacy_epsilon must be above 0; found {privacy_epsilon}.")
     groups, _ = encode(sensitive_features, name="sensitive_features", levels=z_values)
     decisions, _ = encode(y_pred, name="y_pred", levels=y_values)
     codes, sizes = [groups, decisions], [len(z_values), len(y_values)]

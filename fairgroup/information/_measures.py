@@ -145,7 +145,7 @@ def unit(base: float | str) -> float:
         return 1.0
     if isinstance(base, str) or not base > 1:
         raise ValueError(
-            f"base must be a number above 1 (2 gives bits) or 'e' (nats); got {base!r}."
+            f"base must be a number above 1 (2 gives bits) or 'e' (nats); found {base!r}."
         )
     return math.log(base)
 

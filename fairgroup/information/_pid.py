@@ -145,7 +145,7 @@ def pid_broja(
     0.029049 0.000000 0.070183
     """
     if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {SOLVERS}; got {solver!r}.")
+        raise ValueError(f"solver must be one of {SOLVERS}; found {solver!r}.")
     nats = unit(base)
     joint = normalise(as_tables(table, n_axes=3), n_axes=3)
     batch = joint.shape[:-3]

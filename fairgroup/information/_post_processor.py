@@ -388,27 +388,38 @@ class FrontierPostProcessor(GroupConsumer, ClassifierMixin, MetaEstimatorMixin, 
             return np.zeros(n_samples, dtype=np.int64)
         if sensitive_features is None:
             raise ValueError(
-                f"level={self.level!r} decides by group: predict needs sensitive_features. Use "
-                "level='blind' for a "
-                "rule that does not."
+                f"level={self.level!r} decides by group: predict needs sensitive_features. Hand "
+                "them over, wrap the estimator in SensitiveColumns, or use level='blind'."
             )
         groups = self._encoder.transform(sensitive_features)
         if len(groups) != n_samples:
-            raise ValueError(f"sensitive_features has {len(groups)} rows, but X has {n_samples}.")
+            raise ValueError(
+                f"sensitive_features has {len(groups)} rows, but X has {n_samples}; both must "
+                "describe the same rows."
+            )
         return groups.codes.astype(np.int64)
 
     def _sites(self, clients: Any, n_samples: int) -> NDArray[np.int64]:
         if self._clients is None or self.level != "group-client":
             return np.zeros(n_samples, dtype=np.int64)
         if clients is None:
-            raise ValueError("level='group-client' decides by client: predict needs clients.")
+            raise ValueError(
+                "level='group-client' decides by client: predict needs clients. Hand them "
+                "over, or use level='group'."
+            )
         values = pd.Series(np.asarray(clients, dtype=object))
         if len(values) != n_samples:
-            raise ValueError(f"clients has {len(values)} rows, but X has {n_samples}.")
+            raise ValueError(
+                f"clients has {len(values)} rows, but X has {n_samples}; both must describe the "
+                "same rows."
+            )
         position = {client: i for i, client in enumerate(self._clients)}
         unseen = [client for client in values.unique() if client not in position]
         if unseen:
-            raise UnseenGroupError(f"clients {unseen[:5]} were not there in fit.")
+            raise UnseenGroupError(
+                f"clients has {unseen[:5]}, which were not there in fit; use level='group' for a "
+                "rule that any client can use."
+            )
         return np.array([position[client] for client in values], dtype=np.int64)
 
 

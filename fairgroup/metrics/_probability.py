@@ -71,9 +71,14 @@ def ranked_probability_score(
 
 def _binary(y: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isin(y, (0.0, 1.0)).all():
-        raise ValueError("y_true must be 0 or 1 for family='binary'.")
+        raise ValueError(
+            f"y_true must be 0 or 1 for family='binary'; found {np.unique(y)[:5].tolist()}."
+        )
     if (p < 0).any() or (p > 1).any():
-        raise ValueError("y_pred must be probabilities in [0, 1] for family='binary'.")
+        raise ValueError(
+            "y_pred must be probabilities in [0, 1] for family='binary'; found values from "
+            f"{p.min():g} to {p.max():g}."
+        )
     return (p - y) ** 2
 
 
@@ -81,7 +86,10 @@ def _poisson(
     y: NDArray[np.float64], mean: NDArray[np.float64], max_count: int
 ) -> NDArray[np.float64]:
     if (y < 0).any() or (mean < 0).any():
-        raise ValueError("y_true and y_pred must not be negative for family='poisson'.")
+        raise ValueError(
+            "y_true and y_pred must not be negative for family='poisson'; the smallest are "
+            f"{y.min():g} and {mean.min():g}."
+        )
     total = np.zeros(len(y))
     for k in range(max_count + 1):
         total += (pdtr(k, mean) - (k >= y)) ** 2
@@ -94,9 +102,14 @@ def _ordinal(y: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float
     classes = np.arange(p.shape[1])
     if not np.isin(y, classes).all():
         raise ValueError(
-            f"y_true must be whole numbers in 0 .. {p.shape[1] - 1} for family='ordinal'."
+            f"y_true must be whole numbers in 0 .. {p.shape[1] - 1} for family='ordinal', one for "
+            f"each column of y_pred; found {np.setdiff1d(y, classes)[:5].tolist()}."
         )
     if (p < 0).any() or not np.allclose(p.sum(axis=1), 1.0):
-        raise ValueError("The rows of y_pred must be probabilities that sum to one.")
+        raise ValueError(
+            "The rows of y_pred must be probabilities that sum to one; found sums from "
+            f"{p.sum(axis=1).min():g} to {p.sum(axis=1).max():g} and a smallest entry of "
+            f"{p.min():g}."
+        )
     distance = np.cumsum(p, axis=1) - (classes >= y[:, None])
     return (distance**2).sum(axis=1)

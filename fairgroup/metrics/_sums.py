@@ -56,13 +56,19 @@ SUM_METRICS: dict[str, SumMetric] = {
 
 def _poisson(y: Array, p: Array) -> Array:
     if (y < 0).any() or (p <= 0).any():
-        raise ValueError("mean_poisson_deviance needs y_true >= 0 and y_pred > 0 in every row.")
+        raise ValueError(
+            "mean_poisson_deviance needs y_true >= 0 and y_pred > 0 in every row; the smallest "
+            f"are {y.min():g} and {p.min():g}."
+        )
     return 2.0 * (xlogy(y, y / p) - y + p)
 
 
 def _gamma(y: Array, p: Array) -> Array:
     if (y <= 0).any() or (p <= 0).any():
-        raise ValueError("mean_gamma_deviance needs y_true > 0 and y_pred > 0 in every row.")
+        raise ValueError(
+            "mean_gamma_deviance needs y_true > 0 and y_pred > 0 in every row; the smallest are "
+            f"{y.min():g} and {p.min():g}."
+        )
     return 2.0 * (np.log(p / y) + y / p - 1.0)
 
 

@@ -25,11 +25,11 @@ class _Sleeping:
 
     def __init__(self, n_experts: int, prior: ArrayLike | None) -> None:
         if n_experts < 1:
-            raise ValueError(f"n_experts must be at least 1; got {n_experts}.")
+            raise ValueError(f"n_experts must be at least 1; found {n_experts}.")
         self.n_experts = n_experts
         weights = np.ones(n_experts) if prior is None else np.asarray(prior, dtype=np.float64)
         if weights.shape != (n_experts,) or not (np.isfinite(weights) & (weights > 0)).all():
-            raise ValueError(f"prior must be {n_experts} positive numbers; got {prior!r}.")
+            raise ValueError(f"prior must be {n_experts} positive numbers; found {prior!r}.")
         self.log_prior = np.log(weights / weights.sum())
 
     def _active(self, active: ArrayLike | None) -> Floats:
@@ -41,7 +41,7 @@ class _Sleeping:
                 f"active has shape {member.shape}; expected ({self.n_experts},), one per expert."
             )
         if not ((member >= 0) & (member <= 1)).all():
-            raise ValueError("active must be in [0, 1].")
+            raise ValueError(f"active must be in [0, 1]; found {member.tolist()}.")
         return member
 
     def _losses(self, losses: ArrayLike, member: Floats) -> Floats:
@@ -49,7 +49,7 @@ class _Sleeping:
         if values.shape != (self.n_experts,):
             raise ValueError(f"losses has shape {values.shape}; expected ({self.n_experts},).")
         if not np.isfinite(values[member > 0]).all():
-            raise ValueError("losses of active experts must be finite.")
+            raise ValueError(f"losses of active experts must be finite; found {values.tolist()}.")
         return np.where(member > 0, values, 0.0)
 
 
@@ -212,7 +212,7 @@ class Specialists(_Sleeping):
     def __init__(self, n_experts: int, eta: float, prior: ArrayLike | None = None) -> None:
         super().__init__(n_experts, prior)
         if not (np.isfinite(eta) and eta > 0):
-            raise ValueError(f"eta must be positive and finite; got {eta!r}.")
+            raise ValueError(f"eta must be positive and finite; found {eta!r}.")
         self.eta = float(eta)
         self.log_mass = self.log_prior.copy()
 

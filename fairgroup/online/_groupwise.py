@@ -210,7 +210,7 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
                     f"prior has shape {weights.shape}, but there are {len(names)} groups: {names}."
                 )
         if not (np.isfinite(weights) & (weights > 0)).all():
-            raise ValueError("prior must be positive and finite.")
+            raise ValueError(f"prior must be positive and finite; found {self.prior!r}.")
         return np.log(weights)
 
     def _row_weights(self, sample_weight: Any, n_rows: int, *, whole: bool) -> Floats:
@@ -397,7 +397,7 @@ class GroupwiseBase(LearnedNumbers, SavedState, GroupConsumer, BaseEstimator):
         if name in self._book.names:
             raise ValueError(f"The group {name!r} exists already: {self._book.names}.")
         if prior is not None and not (np.isfinite(prior) and prior > 0):
-            raise ValueError(f"prior must be positive and finite; got {prior!r}.")
+            raise ValueError(f"prior must be positive and finite; found {prior!r}.")
         self._book.names.append(name)
         log_prior = self._log_prior([name])[0] if prior is None else float(np.log(prior))
         self._core.add_group(log_prior)

@@ -147,7 +147,10 @@ class GroupwiseOptimizer(BaseEstimator):
         if costs.shape != (self.n_elements,):
             raise ValueError(f"costs has shape {costs.shape}; expected ({self.n_elements},).")
         if not ((costs >= 0) & (costs <= self.cost_bound)).all():
-            raise ValueError(f"costs must be in [0, cost_bound={self.cost_bound:g}].")
+            raise ValueError(
+                f"costs must be in [0, cost_bound={self.cost_bound:g}]; found values from "
+                f"{costs.min():g} to {costs.max():g}. Scale them, or set cost_bound."
+            )
         losses = self._decisions(member) @ costs
         paid = self._hedge.update(losses / self._largest, member) * self._largest
         active = member > 0
@@ -257,15 +260,15 @@ class GroupwiseOptimizer(BaseEstimator):
 
     def _check_parameters(self) -> None:
         if not callable(self.oracle):
-            raise TypeError(f"oracle must be callable; got {type(self.oracle).__name__}.")
+            raise TypeError(f"oracle must be callable; found {type(self.oracle).__name__}.")
         if self.n_elements < 1:
-            raise ValueError(f"n_elements must be at least 1; got {self.n_elements}.")
+            raise ValueError(f"n_elements must be at least 1; found {self.n_elements}.")
         if not self.cost_bound > 0:
-            raise ValueError(f"cost_bound must be positive; got {self.cost_bound}.")
+            raise ValueError(f"cost_bound must be positive; found {self.cost_bound}.")
         if self.epsilon != "auto" and not (
             isinstance(self.epsilon, int | float) and self.epsilon > 0
         ):
-            raise ValueError(f'epsilon must be positive or "auto"; got {self.epsilon!r}.')
+            raise ValueError(f'epsilon must be positive or "auto"; found {self.epsilon!r}.')
 
     def _start(self, memberships: Floats | None) -> None:
         if hasattr(self, "_hedge"):
@@ -288,7 +291,7 @@ class GroupwiseOptimizer(BaseEstimator):
     def _member(self, memberships: ArrayLike | None) -> Floats:
         given = None if memberships is None else np.asarray(memberships, dtype=np.float64)
         if given is not None and given.ndim != 1:
-            raise ValueError(f"memberships must be one row; got shape {given.shape}.")
+            raise ValueError(f"memberships must be one row; found shape {given.shape}.")
         self._start(given)
         if given is None:
             given = np.zeros(len(self.group_names_) - self.always_on)
@@ -298,7 +301,7 @@ class GroupwiseOptimizer(BaseEstimator):
                 f"{len(self.group_names_) - self.always_on} groups: {self.group_names_}."
             )
         if not ((given >= 0) & (given <= 1)).all():
-            raise ValueError("memberships must be in [0, 1].")
+            raise ValueError(f"memberships must be in [0, 1]; found {given.tolist()}.")
         return np.append(1.0, given) if self.always_on else given
 
     def _decisions(self, member: Floats) -> Floats:

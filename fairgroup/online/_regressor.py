@@ -449,7 +449,8 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
         y = np.asarray(y, dtype=np.float64)
         if self.y_range is None:
             if not np.isfinite(y).all():
-                raise ValueError("y must be finite.")
+                row = int(np.argmin(np.isfinite(y)))
+                raise ValueError(f"y must be finite; row {row} is {y[row]}.")
             return y
         low, width = self._label_scale()
         outside = ~((y >= low) & (y <= low + width))
@@ -468,7 +469,9 @@ class GroupwiseRegressor(RegressorMixin, GroupwiseBase):
             return getattr(self, "_first_label", 0.0), 1.0
         limits = np.asarray(self.y_range, dtype=np.float64)
         if limits.shape != (2,) or not limits[0] < limits[1] or not np.isfinite(limits).all():
-            raise ValueError(f"y_range must be (low, high) with low < high; got {self.y_range!r}.")
+            raise ValueError(
+                f"y_range must be (low, high) with low < high; found {self.y_range!r}."
+            )
         return float(limits[0]), float(limits[1] - limits[0])
 
     def _to_unit(self, y: NDArray) -> Floats:

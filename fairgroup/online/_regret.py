@@ -163,7 +163,7 @@ def _comparator(
         return None, other
     if comparator not in ("ols", "ridge"):
         raise ValueError(
-            f'comparator must be "ols", "ridge" or an array of predictions; got {comparator!r}.'
+            f'comparator must be "ols", "ridge" or an array of predictions; found {comparator!r}.'
         )
     if X is None:
         raise ValueError(f'comparator="{comparator}" needs the features X.')

@@ -220,7 +220,7 @@ class TreePostProcessor(GroupConsumer, MetaEstimatorMixin, BaseEstimator):
                 if chosen is not None and not isinstance(chosen, Mapping):
                     raise ValueError(
                         "With several protected attributes, unprivileged is a mapping of column "
-                        f"to levels, or None; got {chosen!r}."
+                        f"to levels, or None; found {chosen!r}."
                     )
                 chosen = None if chosen is None or name not in chosen else {name: chosen[name]}
             found.append(unprivileged_groups(chosen, of_attribute, outcome, weights))

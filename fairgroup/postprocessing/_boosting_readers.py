@@ -102,7 +102,7 @@ def _stopped_early(estimator: Any) -> bool:
 def _xgboost_link(estimator: Any) -> tuple[str, int]:
     objective = str(estimator.objective)
     if getattr(estimator, "booster", None) in {"gblinear", "dart"}:
-        raise ValueError(f"FairTTTS reads booster='gbtree'; got {estimator.booster!r}.")
+        raise ValueError(f"FairTTTS reads booster='gbtree'; found {estimator.booster!r}.")
     if getattr(estimator, "num_parallel_tree", None) not in {None, 1}:
         raise ValueError("FairTTTS reads XGBoost with num_parallel_tree=1.")
     if is_classifier(estimator):

@@ -116,7 +116,7 @@ def register_tree_reader(estimator_class: type | str, reader: TreeReader) -> Non
     """
     if not hasattr(reader, "read"):
         raise TypeError(
-            f"reader must be an instance of a TreeReader with a method read; got {reader!r}."
+            f"reader must be an instance of a TreeReader with a method read; found {reader!r}."
         )
     name = estimator_class if isinstance(estimator_class, str) else _dotted(estimator_class)
     _READERS[name] = reader
@@ -210,7 +210,9 @@ class _Bagging(TreeReader):
     def read(self, estimator: Any) -> TreeEnsemble:
         strange = {type(t).__name__ for t in estimator.estimators_ if not hasattr(t, "tree_")}
         if strange:
-            raise TypeError(f"FairTTTS reads Bagging of trees; got Bagging of {sorted(strange)}.")
+            raise TypeError(
+                f"FairTTTS reads Bagging of trees; found Bagging of {sorted(strange)}."
+            )
         return _forest(estimator.estimators_, estimator, estimator.estimators_features_)
 
 
@@ -267,7 +269,9 @@ def _link(estimator: Any, n_outputs: int) -> str:
     if not is_classifier(estimator):
         return "identity"
     if getattr(estimator, "loss", "log_loss") != "log_loss":
-        raise ValueError(f"FairTTTS reads boosting with loss='log_loss'; got {estimator.loss!r}.")
+        raise ValueError(
+            f"FairTTTS reads boosting with loss='log_loss'; found {estimator.loss!r}."
+        )
     return "logit" if n_outputs == 1 else "softmax"
 
 

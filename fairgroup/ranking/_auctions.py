@@ -81,7 +81,10 @@ class AuctionLog:
         self.clusters = _codes(self.clusters, n, "clusters")
         self.levels = {a: _codes(c, n, f"levels[{a!r}]") for a, c in self.levels.items()}
         if set(self.levels) != set(self.eligible):
-            raise ValueError("levels and eligible must have the same attributes.")
+            raise ValueError(
+                "levels and eligible must have the same attributes; found "
+                f"{sorted(map(str, self.levels))} and {sorted(map(str, self.eligible))}."
+            )
         self.eligible = {
             a: Shares.read(self.eligible[a], name=f"eligible[{a!r}]").values for a in self.levels
         }
@@ -158,15 +161,23 @@ def read_audience(
 ) -> tuple[dict[str, Shares], dict[str, Shares]]:
     """Read eligible audiences and cluster compositions whose names agree."""
     if set(composition) != set(eligible):
-        raise ValueError("eligible and composition must have the same attributes.")
+        raise ValueError(
+            "eligible and composition must have the same attributes; found "
+            f"{sorted(map(str, eligible))} and {sorted(map(str, composition))}."
+        )
     ads = {a: Shares.read(t, name=f"eligible[{a!r}]") for a, t in eligible.items()}
     clusters = {a: Shares.read(composition[a], name=f"composition[{a!r}]") for a in eligible}
     if len({t.index for t in ads.values()}) != 1 or len({t.index for t in clusters.values()}) != 1:
         raise ValueError(
-            "all attributes must have the same ads and the same clusters, in the same order."
+            "eligible and composition: all attributes must have the same ads and the same "
+            "clusters, in the same order."
         )
     if any(ads[a].levels != clusters[a].levels for a in ads):
-        raise ValueError("eligible and composition must have the same levels, in the same order.")
+        a = next(a for a in ads if ads[a].levels != clusters[a].levels)
+        raise ValueError(
+            "eligible and composition must have the same levels, in the same order; of "
+            f"{a!r} found {ads[a].levels} and {clusters[a].levels}."
+        )
     return ads, clusters
 
 
@@ -183,7 +194,10 @@ def flat_levels(
 def _codes(values: Any, n: int, name: str) -> NDArray[np.int64]:
     codes = np.ascontiguousarray(values, dtype=np.int64)
     if codes.shape != (n,) or codes.min(initial=0) < 0:
-        raise ValueError(f"{name} must be {n} integers >= 0.")
+        raise ValueError(
+            f"{name} must be {n} integers >= 0; found shape {codes.shape} and a smallest entry of "
+            f"{codes.min(initial=0)}."
+        )
     return codes
 
 

@@ -62,9 +62,9 @@ def bisg_posterior(
               for t in (p_group_given_surname, p_place_given_group)]  # fmt: skip
     given = [t for t in tables if t is not None]
     if not given:
-        raise ValueError("give p_group_given_surname, p_place_given_group or both.")
+        raise ValueError("Give p_group_given_surname, p_place_given_group or both.")
     if any(t.shape != given[0].shape or t.ndim != 2 for t in given):
-        raise ValueError(f"both tables must have shape (n, K), found {[t.shape for t in given]}.")
+        raise ValueError(f"Both tables must have shape (n, K), found {[t.shape for t in given]}.")
     n_groups = given[0].shape[1]
     base = (
         np.full(n_groups, 1 / n_groups) if prior is None else np.asarray(prior, dtype=np.float64)

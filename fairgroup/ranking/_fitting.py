@@ -66,7 +66,7 @@ def search_parameters(
     ]
     if any(np.isnan(coverage) for coverage, _ in usual):
         raise ValueError(
-            f"no covered ad gets more than {reranker.coverage_min_impressions} impressions in a "
+            f"No covered ad gets more than {reranker.coverage_min_impressions} impressions in a "
             "world; use more auctions or a smaller coverage_min_impressions."
         )
 

@@ -44,7 +44,7 @@ def membership_rows(
         return np.eye(len(levels))[codes]
     if (clusters[covered] < 0).any():
         raise ValueError(
-            f"nothing tells {attribute!r} of some impressions: give it in "
+            f"Nothing tells {attribute!r} of some impressions: give it in "
             "sensitive_features or posterior, or a known cluster for each."
         )
     return composition[clusters]
@@ -61,13 +61,15 @@ def _level_codes(column: pd.Series, levels: tuple[Hashable, ...]) -> Ints:
     missing = int(column.isna().sum())
     if missing:
         raise ValueError(
-            f"{column.name!r} is missing for {missing} impressions; give posterior= for them: an "
-            "unknown level must not count as a fair one."
+            f"sensitive_features: {column.name!r} is missing for {missing} impressions; "
+            "give posterior= for them: an unknown level must not count as a fair one."
         )
     codes = pd.Index(levels).get_indexer(pd.Index(column)).astype(np.int64)
     if (codes < 0).any():
         bad = column.tolist()[int(np.argmax(codes < 0))]
-        raise UnseenGroupError(f"{column.name!r} has level {bad!r}; known levels are {levels}.")
+        raise UnseenGroupError(
+            f"sensitive_features: {column.name!r} has level {bad!r}; known levels are {levels}."
+        )
     return codes
 
 
@@ -78,18 +80,24 @@ def positions_of(names: tuple[Hashable, ...]) -> dict[Hashable, int] | None:
     return {name: i for i, name in enumerate(names)}
 
 
-def index_of(positions: dict[Hashable, int] | None, size: int, values: Any, n: int) -> Ints:
-    """Positions of n values among ``size`` names, -1 for None and for unknown ones."""
+def index_of(
+    positions: dict[Hashable, int] | None, size: int, values: Any, n: int, *, name: str
+) -> Ints:
+    """Positions of n values of the argument ``name`` among ``size`` names, -1 for None and for
+    unknown ones.
+    """
     if values is None:
         return np.full(n, -1)
     flat = np.atleast_1d(np.asarray(values)).ravel()
     if len(flat) != n:
-        raise ValueError(f"expected {n} entries, found {len(flat)}.")
+        raise ValueError(f"{name} must have {n} entries, one per impression; found {len(flat)}.")
     if positions is not None:
         return np.array([positions.get(value, -1) for value in flat.tolist()], dtype=np.int64)
     whole = flat.dtype.kind in "iu" or (flat.dtype.kind == "f" and (flat == np.rint(flat)).all())
     if not whole:
-        raise TypeError(f"expected integers, found {flat.dtype}: these names are 0, 1, 2, ...")
+        raise TypeError(
+            f"{name} must hold integers, as the names are 0, 1, 2, ...; found {flat.dtype}."
+        )
     codes = flat.astype(np.int64)
     return np.where((codes < 0) | (codes >= size), -1, codes)
 

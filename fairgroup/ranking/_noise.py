@@ -263,7 +263,7 @@ class NoisyCounter(BaseEstimator):
             self._start()
         if self.mechanism == "tree" and self.n_releases_ == self.max_batches:
             raise ValueError(
-                f"all max_batches={self.max_batches} releases of the tree are used up."
+                f"All max_batches={self.max_batches} releases of the tree are used up."
             )
         self.n_releases_ += 1
         fresh, out = self.draw((self.n_levels,), self._source), np.empty(self.n_levels)

@@ -143,11 +143,12 @@ class Ranks:
 
     def _ad_index(self, ad_ids: ArrayLike) -> Ints:
         array = np.asarray(ad_ids)
-        flat = index_of(self._ad_positions, len(self.ad_ids_), array, array.size)
+        flat = index_of(self._ad_positions, len(self.ad_ids_), array, array.size, name="ad_ids")
         return flat.reshape(array.shape)
 
     def _cluster_index(self, clusters: Any, n: int) -> Ints:
-        return index_of(self._cluster_positions, len(self.cluster_ids_), clusters, n)
+        known = self._cluster_positions
+        return index_of(known, len(self.cluster_ids_), clusters, n, name="clusters")
 
     def _user_contexts(self, clusters: Any, sensitive_features: Any) -> Ints:
         if self.policy != "sign":

@@ -331,7 +331,7 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
     ) -> None:
         if eligible is None or composition is None:
             if not logs:
-                raise ValueError("give eligible and composition, or auctions to take them from.")
+                raise ValueError("Give eligible and composition, or auctions to take them from.")
             eligible = logs[0].eligible if eligible is None else eligible
             composition = logs[0].composition if composition is None else composition
         assert composition is not None
@@ -435,7 +435,7 @@ class VarianceAwareReranker(Ranks, Ledger, Controller):
             most = int((self._state.snapshots + due).max(initial=0))
             if most > self.noise.max_batches:
                 raise ValueError(
-                    f"an ad would have {most} snapshots, but the noise tree holds max_batches="
+                    f"An ad would have {most} snapshots, but the noise tree holds max_batches="
                     f"{self.noise.max_batches}; plan for more or use larger batches."
                 )
         return int(due.sum())

@@ -158,7 +158,10 @@ def unique_user_counts(
     item, level = np.asarray(item, dtype=np.int64), np.asarray(level, dtype=np.int64)
     users, codes = np.unique(np.asarray(user, dtype=np.int64), return_inverse=True)
     if not item.shape == codes.shape == level.shape:
-        raise ValueError("item, user and level must have the same length.")
+        raise ValueError(
+            "item, user and level must have the same length; found shapes "
+            f"{item.shape}, {codes.shape} and {level.shape}."
+        )
     if item.size and (
         item.min() < 0 or item.max() >= n_items or level.min() < 0 or level.max() >= n_levels
     ):

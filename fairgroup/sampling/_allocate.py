@@ -156,11 +156,14 @@ def _bounds(
     except ValueError:
         raise ValueError(f"lower and upper must be numbers or have shape ({n_groups},).") from None
     if not ((low >= 0).all() and np.isfinite(low).all() and (low <= high).all()):
-        raise ValueError("bounds must satisfy 0 <= lower <= upper, lower finite.")
+        raise ValueError(
+            "lower and upper must satisfy 0 <= lower <= upper with lower finite; found "
+            f"{low.tolist()} and {high.tolist()}."
+        )
     needed = float(costs @ low)
     if needed > budget * (1 + 1e-12):
         raise ValueError(
-            f"the lower bounds cost {needed:g}, but the budget is {budget:g}; raise the budget or "
+            f"The lower bounds cost {needed:g}, but the budget is {budget:g}; raise the budget or "
             "lower the bounds."
         )
     # A group cannot have more than what the budget leaves beyond the bounds of the others.

@@ -169,7 +169,10 @@ class Campaign(CampaignSetup):
         if errors is not None:
             spread = np.asarray(self._by_group(errors, "errors"), dtype=np.float64)
         if held.shape != self.n_per_group_.shape or found.shape != held.shape:
-            raise ValueError(f"scores and n need one number for each of {self.groups_}.")
+            raise ValueError(
+                f"scores and n need one number for each of {self.groups_}; found shapes "
+                f"{found.shape} and {held.shape}."
+            )
         if (held < self.n_per_group_).any():
             raise ValueError(
                 f"n must not fall: {self.n_per_group_.tolist()} were held, found {held.tolist()}."
@@ -282,7 +285,7 @@ class Campaign(CampaignSetup):
             self._warned_fall = True
             names = [str(self.groups_[g]) for g in np.flatnonzero(fell & grew)]
             warnings.warn(
-                f"more data lowered the score of {', '.join(names)}; the guarantee for the lowest "
+                f"More data lowered the score of {', '.join(names)}; the guarantee for the lowest "
                 "score holds only where scores do not fall.",
                 FairnessWarning,
                 stacklevel=5,

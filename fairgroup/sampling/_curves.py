@@ -181,9 +181,11 @@ class LearningCurve:
                 f"{w.shape}."
             )
         if not (np.isfinite(y).all() and np.isfinite(n).all() and (n > 0).all()):
-            raise ValueError("n must be positive and score finite.")
+            raise ValueError(
+                f"n must be positive and score finite; found {n.tolist()} and {y.tolist()}."
+            )
         if len(np.unique(n[w > 0])) < 2:
-            raise ValueError("a curve needs scores at two or more different n.")
+            raise ValueError("A curve needs scores at two or more different n.")
         found = fit_shapes(self.family, n[None], y[None], w[None], score_max=score_max)
         values = self._from_fit(*(float(found[i][0]) for i in range(3)))
         for name, value in zip(self.names, values, strict=True):

@@ -229,7 +229,7 @@ class SamplingDisplay:
         check_is_fitted(estimator, "n_per_group_")
         records = estimator._records
         if not records:
-            raise ValueError("nothing has been bought yet; tell the pilot first.")
+            raise ValueError("Nothing has been bought yet; tell the pilot first.")
         left = estimator._budget - estimator.spent_
         more = left / estimator._costs
         nothing_left = more.max() < 1

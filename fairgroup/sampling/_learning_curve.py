@@ -206,7 +206,9 @@ def _rows_of_group(
     label = group if isinstance(group, tuple) else (group,)
     if encoder is None or label not in encoder.labels_:
         known = () if encoder is None else encoder.labels_
-        raise ValueError(f"group {group!r} is not among the groups of sensitive_features {known}.")
+        raise ValueError(
+            f"The group {group!r} is not among the groups of sensitive_features {known}."
+        )
     return codes == encoder.labels_.index(label)
 
 

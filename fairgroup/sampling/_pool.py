@@ -66,7 +66,7 @@ class PoolCampaign(SavedCampaign):
     def _one_group_each(self, groups: GroupCodes) -> Ints:
         if groups.codes.ndim > 1:
             raise ValueError(
-                "a sample is bought for one group: use an encoder with intersections=True."
+                "A sample is bought for one group: use an encoder with intersections=True."
             )
         return groups.codes.astype(np.int64)
 
@@ -88,14 +88,14 @@ class PoolCampaign(SavedCampaign):
             check_no_overlap(X, X_val)
             return everybody, None
         if oracle is not None:
-            raise ValueError("with oracle, give X_val, y_val and sensitive_features_val.")
+            raise ValueError("With oracle, give X_val, y_val and sensitive_features_val.")
         rng = np.random.default_rng(as_generator(self.random_state).integers(2**32))
         taken = []
         for g in np.unique(codes[everybody]):
             rows = rng.permutation(np.flatnonzero(codes == g))
             if len(rows) < 2:
                 raise ValueError(
-                    "a group of the pool has 1 sample, which cannot be both bought and validated "
+                    "A group of the pool has 1 sample, which cannot be both bought and validated "
                     "on; give validation data or merge small groups."
                 )
             taken.append(rows[: max(1, round(self.validation_fraction * len(rows)))])

@@ -397,7 +397,10 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
                 self._pending = None
             self._cap(short)
         if self._y is None:
-            raise ValueError("source gave no samples at all.")
+            raise ValueError(
+                "source gave no samples at all; it must return rows for the groups that "
+                "it is asked for."
+            )
         self._finish_models()
         self.X_bought_, self.y_bought_, self.groups_bought_ = self._X, self._y, self._codes
         return self
@@ -523,9 +526,9 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
         if not isinstance(self.estimator_, dict):
             return np.asarray(getattr(self.estimator_, method)(X))
         if codes is None:
-            raise ValueError("with pooled=False, predict needs sensitive_features.")
+            raise ValueError("With pooled=False, predict needs sensitive_features.")
         if (codes < 0).any():
-            raise ValueError("with pooled=False every row must be in a group that was sampled.")
+            raise ValueError("With pooled=False every row must be in a group that was sampled.")
         return self._by_model(method, X, codes)
 
     def _read_rows(self, X: Any) -> Any:
@@ -547,7 +550,7 @@ class AdaptiveGroupSampler(GroupConsumer, MetaEstimatorMixin, PoolCampaign, Base
             if not len(rows):
                 continue
             if model is None:
-                raise ValueError(f"no sample of the group {self.groups_[g]!r} was bought.")
+                raise ValueError(f"No sample of the group {self.groups_[g]!r} was bought.")
             values = np.asarray(getattr(model, method)(rows_of(X, rows)))
             if method == "predict_proba":
                 wide = np.zeros((len(rows), len(self.classes_)))

@@ -68,7 +68,7 @@ class SavedCampaign(Campaign):
         for j in range(len(self.encoder_.columns_)):
             levels = np.array([label[j] for label in self.encoder_.labels_])
             if levels.dtype.kind == "O":
-                raise TypeError("levels of mixed types cannot be saved as arrays; use pickle.")
+                raise TypeError("Levels of mixed types cannot be saved as arrays; use pickle.")
             state[f"levels.{j}"] = levels
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -142,14 +142,14 @@ def _table_state(name: str, table: Any) -> dict[str, Any]:
     if isinstance(table, pd.DataFrame):
         if not all(pd.api.types.is_numeric_dtype(t) for t in table.dtypes):
             raise TypeError(
-                "a table with columns that are not numbers cannot be saved as arrays; use pickle "
+                "A table with columns that are not numbers cannot be saved as arrays; use pickle "
                 "or joblib on the sampler itself."
             )
         state = {f"{name}.names": np.array(table.columns, dtype=str)}
         return state | {f"{name}.{j}": table.iloc[:, j].to_numpy() for j in range(table.shape[1])}
     array = np.asarray(table)
     if array.dtype.kind == "O":
-        raise TypeError("a table of objects cannot be saved as arrays; use pickle or joblib.")
+        raise TypeError("A table of objects cannot be saved as arrays; use pickle or joblib.")
     return {name: array}
 
 

@@ -132,7 +132,7 @@ class CampaignSetup:
         if (counts == 0).any():
             absent = [label for label, n in zip(self.groups_, counts, strict=True) if not n]
             raise ValueError(
-                f"the validation data have no rows of the groups {absent}; every group that is to "
+                f"The validation data have no rows of the groups {absent}; every group that is to "
                 "be sampled must be scored."
             )
         scorer = check_scoring(self.estimator, self.scoring)
@@ -150,7 +150,7 @@ class CampaignSetup:
         ]
         if few:
             warnings.warn(
-                f"fewer than {self.min_validation_size} validation rows: {', '.join(few)}; their "
+                f"Fewer than {self.min_validation_size} validation rows: {', '.join(few)}; their "
                 "scores are too noisy to steer by.",
                 FairnessWarning,
                 stacklevel=4,
@@ -163,7 +163,7 @@ class CampaignSetup:
             ]
             if one:
                 warnings.warn(
-                    f"validation rows of one class only: {', '.join(one)}.",
+                    f"Validation rows of one class only: {', '.join(one)}.",
                     FairnessWarning,
                     stacklevel=4,
                 )
@@ -199,7 +199,7 @@ class CampaignSetup:
         cost = float(self._costs @ pilot)
         if cost > self._budget * (1 + 1e-12):
             raise ValueError(
-                f"the pilot costs {cost:g}, but the budget is {self._budget:g}; raise the budget "
+                f"The pilot costs {cost:g}, but the budget is {self._budget:g}; raise the budget "
                 "or lower pilot."
             )
         self._pilot_cost = cost

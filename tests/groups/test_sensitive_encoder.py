@@ -58,7 +58,7 @@ def test_distance_variance_is_exact_beyond_the_range_of_int64():
 
 
 def test_distance_variance_needs_four_rows():
-    with pytest.raises(ValueError, match='scale="dvar" needs at least 4 rows; got 3'):
+    with pytest.raises(ValueError, match='scale="dvar" needs at least 4 rows; found 3'):
         SensitiveEncoder(scale="dvar").fit(["a", "b", "a"])
 
 
@@ -193,7 +193,9 @@ class TestCells:
 
     def test_an_unseen_combination_is_named(self):
         encoder = SensitiveEncoder().fit([["f", "a"], ["m", "b"]])
-        with pytest.raises(UnseenGroupError, match="Row 1 has a combination"):
+        with pytest.raises(
+            UnseenGroupError, match="Row 1 of sensitive_features has a combination"
+        ):
             encoder.cell_of([["m", "b"], ["f", "b"]])
         assert encoder.cell_of(np.empty((0, 2), dtype=object)).shape == (0,)
 
@@ -240,8 +242,8 @@ class TestBadInput:
         [
             ({"sex": "nominal"}, "kinds must be among"),
             ({"gender": "binary"}, r"kinds names \['gender'\], but the columns are"),
-            ({"region": "binary"}, "'region' is not binary: it has 3 levels"),
-            ({"sex": "continuous"}, "'sex' is not numeric"),
+            ({"region": "binary"}, "'region' is not binary, it has 3 levels"),
+            ({"sex": "continuous"}, "'sex' cannot be continuous"),
             ({"region": "ordinal"}, r"cannot be ordinal.*ordered=True"),
         ],
     )

@@ -29,7 +29,7 @@ def test_unknown_surname_place_or_both():
 def test_impossible_and_malformed_rows():
     with pytest.raises(ValueError, match="row 1: surname and place exclude every group"):
         bisg_posterior([[0.5, 0.5], [1, 0]], [[0.1, 0.1], [0, 1]])
-    with pytest.raises(ValueError, match="both tables must have shape"):
+    with pytest.raises(ValueError, match="Both tables must have shape"):
         bisg_posterior([[0.5, 0.5]], [[0.1, 0.1, 0.1]])
     with pytest.raises(ValueError, match="p_group_given_surname must hold"):
         bisg_posterior([[0.5, -0.5]], [[0.1, 0.1]])

@@ -308,7 +308,7 @@ def test_search_of_the_threshold_policy_respects_the_limits():
 
 def test_search_without_a_large_enough_ad_says_so():
     sim = AdAuctionSimulator(n_auctions=500, random_state=0)
-    with pytest.raises(ValueError, match="no covered ad gets more than 300"):
+    with pytest.raises(ValueError, match="No covered ad gets more than 300"):
         VarianceAwareReranker(search_iterations=1).fit(sim)
     options = {"search_candidates": 2, "search_worlds": 1, "coverage_min_impressions": 10}
     VarianceAwareReranker(search_iterations=1, coverage_threshold=0.5, **options).fit(sim)
@@ -378,10 +378,10 @@ def test_bad_parameters(options, message):
     [
         ({"sensitive_features": {"sex": [7], "race": [0]}}, UnseenGroupError, "level 7"),
         ({"sensitive_features": {"sex": [None], "race": [0]}}, ValueError, "missing for 1"),
-        ({"sensitive_features": {"sex": [0]}}, ValueError, "nothing tells 'race'"),
+        ({"sensitive_features": {"sex": [0]}}, ValueError, "Nothing tells 'race'"),
         ({"posterior": {"sex": [[0.5, 0.6]], "race": [[1, 0, 0]]}}, ValueError, "sum to one"),
-        ({"cluster": [99]}, ValueError, "nothing tells 'sex'"),
-        ({"cluster": [0, 1]}, ValueError, "expected 1 entries"),
+        ({"cluster": [99]}, ValueError, "Nothing tells 'sex'"),
+        ({"cluster": [0, 1]}, ValueError, "clusters must have 1 entries"),
     ],
 )
 def test_bad_deliveries(delivered, error, message):
@@ -393,7 +393,7 @@ def test_bad_deliveries(delivered, error, message):
 
 def test_bad_candidates():
     reranker = fitted()
-    with pytest.raises(TypeError, match="expected integers"):
+    with pytest.raises(TypeError, match="ad_ids must hold integers"):
         reranker.multipliers(["flat"], [0])
     with pytest.raises(ValueError, match="reverse the meaning"):
         reranker.rerank([-1.0, 2.0], ad_ids=[0, 1], clusters=[0])
@@ -406,7 +406,7 @@ def test_bad_candidates():
 @pytest.mark.parametrize(
     ("eligible", "composition", "message"),
     [
-        (None, None, "give eligible and composition"),
+        (None, None, "Give eligible and composition"),
         ({"sex": [[0.5, 0.5]]}, {"race": [[0.5, 0.5]]}, "same attributes"),
         ({"sex": [[0.5, 0.5]]}, {"sex": [[0.2, 0.3, 0.5]]}, "same levels"),
         (

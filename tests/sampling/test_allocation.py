@@ -295,7 +295,7 @@ def test_upper_bounds_end_the_spending():
         ({"weights": [0, 0]}, "weights must be"),
         ({"budget": 30, "lower": 20}, "cost 40, but the budget is 30"),
         ({"budget": -1}, "budget must be"),
-        ({"lower": 5, "upper": 3}, "bounds"),
+        ({"lower": 5, "upper": 3}, "lower and upper must"),
         ({"utility_floor": 0}, "utility_floor"),
         ({"method": "guess"}, "method"),
         ({"integer": True, "exact": True, "costs": [1, 1.000001], "budget": 1e6}, "exact=True"),

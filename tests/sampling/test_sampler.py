@@ -308,7 +308,7 @@ class TestSources:
             oracle=oracle,
         )
         assert asked == model.selected_indices_.tolist()
-        with pytest.raises(ValueError, match="with oracle"):
+        with pytest.raises(ValueError, match="With oracle"):
             sampler_of().fit(X, y, sensitive_features=a, oracle=oracle)
 
     @pytest.mark.parametrize("rule", ["margin", "entropy"])
@@ -523,7 +523,7 @@ class TestBadInput:
         only = a_val == "easy"
         with pytest.raises(ValueError, match=r"no rows of the groups \['hard'\]"):
             fit_split(sampler_of(), ((X, y, a), (X_val[only], y_val[only], a_val[only])))
-        with pytest.warns(FairnessWarning, match="fewer than 50"):
+        with pytest.warns(FairnessWarning, match="Fewer than 50"):
             fit_split(sampler_of(), ((X, y, a), (X_val[::20], y_val[::20], a_val[::20])))
         label = (y > 0).astype(int), np.where(a_val == "easy", 1, y_val > 0).astype(int)
         with pytest.warns(FairnessWarning, match="one class"):
