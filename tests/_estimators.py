@@ -27,6 +27,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         # A tree, because frames are handed on as frames and a sum depends on their memory order.
         {"estimator": DecisionTreeRegressor(max_depth=4), "min_validation_size": 0, "rho": np.inf},
     ],
+    "AranyaniClassifier": [{"random_state": 0}],
+    "AranyaniRegressor": [{"random_state": 0}],
     # The small table has no protected column; its debt stands in for one.
     "FairTTTS": [
         {"protected_inputs": [0]},
