@@ -9,7 +9,13 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from fairgroup.comparison._defaults import CONSTANT, UNMITIGATED, Setup, default_methods
+from fairgroup.comparison._defaults import (
+    CONSTANT,
+    UNMITIGATED,
+    Setup,
+    default_methods,
+    obstacles,
+)
 
 __all__ = ["Candidate", "make_candidates"]
 
@@ -42,7 +48,7 @@ def make_candidates(
     setup : Setup
         Shared base model and preprocessing of the default methods.
     names : sequence of str or None
-        Which of the default methods take part; None for all.
+        Which of the default methods take part; None for all that can share the base model.
 
     Returns
     -------
@@ -51,10 +57,13 @@ def make_candidates(
     Raises
     ------
     ValueError
-        For a grid with parameters that the estimator does not have, or unknown method names.
+        For a grid with parameters that the estimator does not have, and for names of methods that
+        are unknown or cannot share the base model.
     """
     known = default_methods(task)
-    chosen = _chosen(known, names) if estimators is None else {}
+    chosen = {}
+    if estimators is None:
+        chosen = _chosen(known, obstacles(task, setup.base), names)
     plan: dict[str, tuple[Any, Mapping[str, Any]]] = {
         name: (method.build(setup), method.grid) for name, method in chosen.items()
     }
@@ -70,14 +79,17 @@ def make_candidates(
     ]
 
 
-def _chosen(known: dict[str, Any], names: Any) -> dict[str, Any]:
+def _chosen(known: dict[str, Any], unfit: dict[str, str], names: Any) -> dict[str, Any]:
     if names is None:
-        return known
+        return {name: method for name, method in known.items() if name not in unfit}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(
             f"methods={unknown} are not known for this task; known are {list(known)}."
         )
+    for name in names:
+        if name in unfit:
+            raise ValueError(f"methods has {name!r}, which cannot take part: {unfit[name]}.")
     return {name: known[name] for name in names}
 
 

@@ -25,6 +25,7 @@ from fairgroup.comparison._defaults import (
     Setup,
     base_model,
     default_preprocessor,
+    obstacles,
 )
 from fairgroup.comparison._evaluate import Metrics, default_metrics
 from fairgroup.comparison._folds import Fold, Table, fold_splitter, run_fold
@@ -90,7 +91,8 @@ def compare(
     verbose : bool, default=True
         Whether a progress bar is shown.
     methods : sequence of str or None, default=None
-        Which default methods take part.
+        Which default methods take part; None for all that can share the base model. Those that
+        cannot are named in the notes of the report.
     base : {"linear", "boosting"} or estimator, default="linear"
         The model that all default methods share.
     constraint : {"demographic_parity", "equal_opportunity", "equalized_odds"}, \
@@ -149,6 +151,9 @@ def compare(
         random_state,
     )
     candidates = make_candidates(estimators, table.task, setup, methods)
+    if estimators is None and methods is None:
+        left_out = obstacles(table.task, setup.base)
+        notes += [f"{name} is left out: {reason}." for name, reason in left_out.items()]
     names = default_metrics(table.task, table.groups.columns) if metrics is None else metrics
     measured = Metrics(names, table.pos_label)
     measured.check(table.y, table.groups)

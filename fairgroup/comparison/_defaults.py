@@ -46,12 +46,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class Method:
-    """A method that takes part: name, tasks, how to build it, and the settings to sweep."""
+    """A method that takes part: name, tasks, how to build it, the settings to sweep, and, where
+    it cannot share every base model, what says why not (nothing where it can).
+    """
 
     name: str
     tasks: tuple[str, ...]
     build: Callable[[Setup], Any]
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    obstacle: Callable[[Any], str] = lambda base: ""
 
 
 def _unmitigated(setup: Setup) -> Any:
@@ -126,17 +129,25 @@ def _frontier(setup: Setup) -> Any:
 
 def _fair_trees(setup: Setup) -> Any:
     from fairgroup.postprocessing import FairTTTSCV
-    from fairgroup.postprocessing._readers import is_readable
 
-    # It acts on the splits of a tree model: the shared one if it is one, else boosted trees.
-    trees = HistGradientBoostingClassifier(max_iter=50, random_state=setup.random_state)
     return FairTTTSCV(
-        setup.pipeline(clone(setup.base) if is_readable(setup.base) else trees),
+        setup.pipeline(clone(setup.base)),
         constraint=setup.constraint,
         scope=("protected", "proxies"),
         cv=2,
         encoder=setup.group_encoder,
         random_state=setup.random_state,
+    )
+
+
+def _no_trees(base: Any) -> str:
+    from fairgroup.postprocessing._readers import is_readable
+
+    if is_readable(base):
+        return ""
+    return (
+        f"it changes the splits of trees, and the base model is {type(base).__name__}; with "
+        'base="boosting", or a tree model of your own, it takes part'
     )
 
 
@@ -192,7 +203,7 @@ METHODS: tuple[Method, ...] = (
         _frontier,
         {"epsilon_global": [0.0, 0.0005, 0.002, 0.01]},
     ),
-    Method("FairTTTS", (BINARY,), _fair_trees, {"tol": [0.02, 0.05, 0.1]}),
+    Method("FairTTTS", (BINARY,), _fair_trees, {"tol": [0.02, 0.05, 0.1]}, _no_trees),
     Method(
         "bounded group loss",
         (REGRESSION,),
@@ -213,6 +224,12 @@ METHODS: tuple[Method, ...] = (
 def default_methods(task: str) -> dict[str, Method]:
     """Return the methods that can do a task, by name."""
     return {method.name: method for method in METHODS if task in method.tasks}
+
+
+def obstacles(task: str, base: Any) -> dict[str, str]:
+    """Return the methods that can do a task but not with this base model, and why."""
+    found = {name: method.obstacle(base) for name, method in default_methods(task).items()}
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def base_model(base: Any, task: str, X: Any, random_state: int | None) -> Any:

@@ -223,8 +223,8 @@ class SensitiveEncoder(GroupsShown, TransformerMixin, BaseEstimator):
         known = first[position] < len(self.cells_)
         if not known.all():
             raise UnseenGroupError(
-                f"Row {int(np.argmin(known))} of sensitive_features has a combination of protected "
-                "attributes that was not there in fit; fit on rows that have it."
+                f"Row {int(np.argmin(known))} of sensitive_features has a combination of "
+                "protected attributes that was not there in fit; fit on rows that have it."
             )
         return position
 

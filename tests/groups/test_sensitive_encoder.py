@@ -193,9 +193,7 @@ class TestCells:
 
     def test_an_unseen_combination_is_named(self):
         encoder = SensitiveEncoder().fit([["f", "a"], ["m", "b"]])
-        with pytest.raises(
-            UnseenGroupError, match="Row 1 of sensitive_features has a combination"
-        ):
+        with pytest.raises(UnseenGroupError, match=r"Row 1 .* has a combination"):
             encoder.cell_of([["m", "b"], ["f", "b"]])
         assert encoder.cell_of(np.empty((0, 2), dtype=object)).shape == (0,)
 
