@@ -1,6 +1,7 @@
 from . import (
     comparison,
     datasets,
+    dependence,
     exceptions,
     forest,
     groups,
@@ -14,6 +15,7 @@ from . import (
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
+from .dependence import DistanceCovarianceClassifier, DistanceCovarianceRegressor
 from .forest import AranyaniClassifier, AranyaniRegressor, aranyani_path
 from .groups import GroupEncoder, MembershipEncoder, SensitiveColumns, SensitiveEncoder
 from .information import DisparityDecomposition, FairnessFrontier, FrontierPostProcessor
@@ -43,6 +45,8 @@ __all__ = [
     "DetConstSort",
     "DetGreedy",
     "DisparityDecomposition",
+    "DistanceCovarianceClassifier",
+    "DistanceCovarianceRegressor",
     "FairTTTS",
     "FairTTTSCV",
     "FairnessFrontier",
@@ -62,6 +66,7 @@ __all__ = [
     "compare",
     "comparison",
     "datasets",
+    "dependence",
     "exceptions",
     "forest",
     "groups",

@@ -39,7 +39,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 }
 
 # Classes whose method measures dependence on numbers, so that a continuous column is welcome.
-TAKE_NUMBERS: set[str] = set()
+TAKE_NUMBERS: set[str] = {"DistanceCovarianceClassifier", "DistanceCovarianceRegressor"}
 
 
 class Other(NamedTuple):

@@ -1,3 +1,4 @@
+from ._classifier import DistanceCovarianceClassifier
 from ._display import IndependenceTestDisplay, SubgroupEnergyDisplay
 from ._energy import subgroup_energy_report
 from ._independence import IndependenceTest, independence_test
@@ -7,8 +8,13 @@ from ._measures import (
     distance_correlation,
     distance_covariance,
 )
+from ._penalty import DependencePenalty
+from ._regressor import DistanceCovarianceRegressor
 
 __all__ = [
+    "DependencePenalty",
+    "DistanceCovarianceClassifier",
+    "DistanceCovarianceRegressor",
     "IndependenceTest",
     "IndependenceTestDisplay",
     "SubgroupEnergyDisplay",

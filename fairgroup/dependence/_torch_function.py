@@ -21,7 +21,16 @@ class _PenaltyFunction(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     def forward(ctx: Any, y_pred: Any, kernel: PairKernel) -> Any:
-        value, gradient = kernel.value_and_grad(y_pred)
+        predictions = y_pred.detach()
+        if predictions.device.type == "cpu" and predictions.dtype in (
+            torch.float32,
+            torch.float64,
+        ):
+            # The compiled kernels take NumPy's view of the same memory.
+            value, host = kernel.value_and_grad(predictions.numpy())
+            gradient = torch.from_numpy(host)
+        else:
+            value, gradient = kernel.value_and_grad(predictions)
         ctx.save_for_backward(gradient)
         return y_pred.new_tensor(value)
 

@@ -1,0 +1,124 @@
+"""Loss plus penalty as a function of the scores of all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairgroup.dependence._losses import Loss
+from fairgroup.dependence._penalty import PreparedPenalty
+
+__all__ = ["PENALISE", "Objective", "Target", "Terms"]
+
+Floats = NDArray[np.float64]
+
+PENALISE = ("response", "rate", "link")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the rows of a model are fitted to.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Numbers, or class labels 0 .. n_classes - 1.
+    weights : ndarray of shape (n_samples,)
+        Row weights of the loss, with sum one.
+    offset : ndarray of shape (n_samples,) or float
+        Logarithm of the exposure.
+    """
+
+    y: Floats
+    weights: Floats
+    offset: Any = 0.0
+
+    def take(self, rows: Any) -> Target:
+        """Return a selection of the rows."""
+        weights = self.weights[rows]
+        offset = self.offset[rows] if np.ndim(self.offset) else self.offset
+        return Target(self.y[rows], weights / weights.sum(), offset)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Value of the two parts at some scores, and the gradient of their weighted sum."""
+
+    loss: float
+    penalty: float
+    gradient: Floats
+
+
+class Objective:
+    """Mean loss plus ``fairness_weight`` times the penalty, both in the units chosen.
+
+    Parameters
+    ----------
+    loss : Loss
+        Base loss.
+    target : Target
+        What it is fitted to.
+    penalty : PreparedPenalty or None
+        None: unpenalised.
+    penalise : {"response", "rate", "link"}
+        What the penalty sees: predictions, predictions without exposure, or scores.
+    unit : float
+        What the mean loss is divided by.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        target: Target,
+        penalty: PreparedPenalty | None,
+        *,
+        penalise: str = "response",
+        unit: float = 1.0,
+    ) -> None:
+        self.loss, self.target, self.penalty = loss, target, penalty
+        self.penalise, self.unit = penalise, unit
+
+    def with_loss(self, loss: Loss) -> Objective:
+        """Return the objective with another loss of the same target."""
+        return Objective(loss, self.target, self.penalty, penalise=self.penalise, unit=self.unit)
+
+    def __call__(self, raw: Floats, fairness_weight: float) -> Terms:
+        """Evaluate at scores without exposure, shape (n_samples,) or (n_samples, n_classes)."""
+        y, weights = self.target.y, self.target.weights
+        full = raw + self.target.offset
+        value = float(weights @ (self.loss.nll(y, full) - self.loss.saturated(y))) / self.unit
+        slope = self.loss.slope(y, full)
+        gradient = (slope.T * (weights / self.unit)).T
+        if self.penalty is None or fairness_weight == 0:
+            return Terms(value, 0.0, gradient)
+        penalty, pulled = self.penalty_and_gradient(raw)
+        return Terms(value, penalty, gradient + fairness_weight * pulled)
+
+    def penalty_and_gradient(self, raw: Floats) -> tuple[float, Floats]:
+        """Return the penalty and its gradient with respect to the scores."""
+        assert self.penalty is not None
+        if self.penalise == "link":
+            value, gradient = self.penalty.value_and_grad(self.loss.centred(raw))
+            return value, self.loss.centred(gradient)
+        seen = self.seen(raw)
+        value, gradient = self.penalty.value_and_grad(seen)
+        return value, self.loss.pull_back(seen, gradient)
+
+    def seen(self, raw: Any) -> Any:
+        """Return what the penalty sees of scores without exposure."""
+        if self.penalise == "link":
+            return self.loss.centred(raw)
+        exposed = self.penalise == "response"
+        return self.loss.inverse(raw + self.target.offset if exposed else raw)
+
+    def null_loss(self) -> float:
+        """Return half the mean deviance of the best constant, or 1 if it is perfect."""
+        y, weights, offset = self.target.y, self.target.weights, self.target.offset
+        start = self.loss.start(y, weights, offset)
+        raw = start + np.zeros((len(y), 1 if np.ndim(start) == 0 else len(start)))
+        raw = raw[:, 0] if np.ndim(start) == 0 else raw
+        loss = float(weights @ (self.loss.nll(y, raw + offset) - self.loss.saturated(y)))
+        return loss if loss > 0 else 1.0
