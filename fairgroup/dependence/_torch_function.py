@@ -9,7 +9,7 @@ from fairgroup.utils._optional import require
 
 torch = require("torch", extra="neural")
 
-__all__ = ["differentiable", "square_root"]
+__all__ = ["differentiable", "square_root", "value_and_gradient"]
 
 
 class _PenaltyFunction(torch.autograd.Function):  # type: ignore[name-defined]
@@ -21,16 +21,7 @@ class _PenaltyFunction(torch.autograd.Function):  # type: ignore[name-defined]
 
     @staticmethod
     def forward(ctx: Any, y_pred: Any, kernel: PairKernel) -> Any:
-        predictions = y_pred.detach()
-        if predictions.device.type == "cpu" and predictions.dtype in (
-            torch.float32,
-            torch.float64,
-        ):
-            # The compiled kernels take NumPy's view of the same memory.
-            value, host = kernel.value_and_grad(predictions.numpy())
-            gradient = torch.from_numpy(host)
-        else:
-            value, gradient = kernel.value_and_grad(predictions)
+        value, gradient = value_and_gradient(kernel, y_pred.detach())
         ctx.save_for_backward(gradient)
         return y_pred.new_tensor(value)
 
@@ -38,6 +29,28 @@ class _PenaltyFunction(torch.autograd.Function):  # type: ignore[name-defined]
     def backward(ctx: Any, grad_output: Any) -> tuple[Any, None]:
         (gradient,) = ctx.saved_tensors
         return grad_output * gradient, None
+
+
+def value_and_gradient(kernel: PairKernel, y_pred: Any) -> tuple[float, Any]:
+    """Return the regulariser of a detached tensor, and its gradient as a tensor of the same kind.
+
+    Parameters
+    ----------
+    kernel : PairKernel
+        The regulariser.
+    y_pred : torch.Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        Predictions.
+
+    Returns
+    -------
+    value : float
+    gradient : torch.Tensor, shape of ``y_pred``
+    """
+    if y_pred.device.type == "cpu" and y_pred.dtype in (torch.float32, torch.float64):
+        # The compiled kernels take NumPy's view of the same memory.
+        value, gradient = kernel.value_and_grad(y_pred.numpy())
+        return value, torch.from_numpy(gradient)
+    return kernel.value_and_grad(y_pred)
 
 
 def differentiable(kernel: PairKernel, y_pred: Any) -> Any:
