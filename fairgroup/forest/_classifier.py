@@ -42,7 +42,8 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         Weight of the penalty, lambda. 0: none. With ``max_unfairness`` where it starts.
     max_unfairness : float, default=None
         Instead of a fixed weight: a difference between groups that decisions should not exceed.
-        The weight rises while they do and falls while they do not (dual ascent). Not a guarantee.
+        The weight rises while they do and falls while they do not (dual ascent with a proportional
+        term), by the running rates with ``decay``. Not a guarantee.
     level : {"output", "node"}, default="output"
         Where groups are compared: in the forest's outputs, or at each node, as published.
     constraint : {"demographic_parity", "equal_opportunity", "equalized_odds"} or None, \
@@ -67,7 +68,7 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         Size of a step.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-7
         Of Adam; epsilon stands beside the root of the uncorrected second moment.
-    dual_learning_rate : float, default=0.005
+    dual_learning_rate : float, default=0.01
         Change of the fairness weight per row and per unit of excess over ``max_unfairness``.
     batch_size : int, default=1
         Rows per step. Another algorithm, not an option for speed: with more rows per step there
@@ -170,7 +171,7 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        dual_learning_rate: float = 0.005,
+        dual_learning_rate: float = 0.01,
         batch_size: int = 1,
         n_epochs: int = 1,
         shuffle: bool = False,
@@ -504,7 +505,8 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         strange = ~np.isin(y, self.classes_)
         if strange.any():
             raise ValueError(
-                f"y has the label {y[strange][0]!r}, but the classes are {self.classes_.tolist()}."
+                f"y has the label {y[strange].tolist()[0]!r}, but the classes are "
+                f"{self.classes_.tolist()}."
             )
         return np.searchsorted(self.classes_, y).astype(np.float64)
 

@@ -8,6 +8,8 @@ References
 ----------
 Basu Roy Chowdhury et al., ICLR 2024, arXiv 2310.11401, section 4 (node level, Huber penalty). The
 output level, strata, several groups and decay extend it.
+Stooke, Achiam, Abbeel, "Responsive Safety in Reinforcement Learning by PID Lagrangian Methods",
+ICML 2020 (dual ascent with a proportional term).
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from fairgroup.forest._kernels import backward, compiled, leaf_gradient
 from fairgroup.forest._state import NODE, Room, Rules, State
 
 __all__ = ["add_fairness_gradient", "add_row", "dual_step", "pair_pull"]
+
+# Rows of ascent that the share which answers at once is worth: about what means with decay recall.
+DAMPING = 1000.0
 
 
 @compiled
@@ -175,8 +180,9 @@ def add_fairness_gradient(
 def dual_step(state: State, rules: Rules, unit: float) -> None:  # pragma: no cover - compiled
     """Raise the fairness weight while the decisions' gap exceeds the target, else lower it.
 
-    The weight is the multiplier of the constraint "gap <= max_unfairness", and this is its ascent;
-    ``unit`` is the size of one unit of the outputs in the target's own.
+    The multiplier of the constraint "gap <= max_unfairness" makes a step of dual ascent. The model
+    answers with a delay, which alone would make the two swing; a share that answers to the excess
+    of now damps that. ``unit`` is the size of one unit of the outputs in the target's own.
     """
     widest = -1.0
     for stratum in range(rules.n_strata):
@@ -191,4 +197,5 @@ def dual_step(state: State, rules: Rules, unit: float) -> None:  # pragma: no co
                 widest = max(widest, high - low)
     if widest >= 0:
         excess = widest * unit - rules.max_unfairness
-        state.weight[0] = max(0.0, state.weight[0] + rules.dual_rate * excess)
+        state.weight[1] = max(0.0, state.weight[1] + rules.dual_rate * excess)
+        state.weight[0] = max(0.0, state.weight[1] + DAMPING * rules.dual_rate * excess)

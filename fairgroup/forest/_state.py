@@ -110,7 +110,7 @@ class State(NamedTuple):
     theta: Floats  # (P,)
     momentum: Floats  # (P,)
     velocity: Floats  # (P,)
-    weight: Floats  # (1,) fairness weight; moves under a target
+    weight: Floats  # (2,) fairness weight, and the multiplier behind it; both move under a target
     rows: Floats  # (R, G) rows in the statistics
     node_mean: Floats  # (R, G, J) under level "node", else (R, G, 0)
     output_mean: Floats  # (R, G, C)
@@ -192,7 +192,7 @@ def fresh_state(rules: Rules, theta: Floats, *, fairness_weight: float) -> State
         theta=theta,
         momentum=np.zeros_like(theta),
         velocity=np.zeros_like(theta),
-        weight=np.array([fairness_weight], dtype=np.float64),
+        weight=np.full(2, float(fairness_weight)),
         rows=np.zeros(cells),
         node_mean=np.zeros((*cells, n_nodes if at_nodes else 0)),
         output_mean=np.zeros((*cells, rules.n_outputs)),
