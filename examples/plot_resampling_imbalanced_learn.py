@@ -85,9 +85,9 @@ inside
 # %%
 # Which rows are made equal
 # -------------------------
-# Behind the sampler, the thresholds see invented people, and make the *resampled* groups equal. With
-# the sampler inside the model whose scores they cut, they see the real ones, and no group has to
-# follow anything. What counts then is balanced accuracy: among the real rows, accuracy would be
+# Behind the sampler, the thresholds see invented people, and make the *resampled* groups equal.
+# With the sampler inside the model whose scores they cut, they see the real ones, and no group has
+# to follow anything. What counts then is balanced accuracy: among the real rows, accuracy would be
 # best served by flagging nobody.
 
 logistic = make_pipeline(SMOTE(random_state=0), StandardScaler(), LogisticRegression())
@@ -101,7 +101,7 @@ decisions = {
 }
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
-for place, (name, y_pred) in enumerate(decisions.items()):
+for place, y_pred in enumerate(decisions.values()):
     measured = group_metrics(
         y_test,
         y_pred,
@@ -126,9 +126,9 @@ fig.legend(loc="outside lower center", ncols=4)
 
 # %%
 # As it is, the model finds next to nothing. Resampling finds three of four defaults, and flags the
-# groups unequally. Behind the sampler the mitigation turns the order round: the men of the minority,
-# who default least, are flagged most. Among the resampled rows the four rates are equal; in the real
-# table, where many of the others' flagged rows do not exist, they are not. Around the sampler they
+# groups unequally. Behind the sampler the mitigation turns the order round: the men of the
+# minority, who default least, are flagged most. Among the resampled rows the four rates are equal;
+# in the real table, where many of the others' flagged rows do not exist, they are not. Around the sampler they
 # are equal where it counts, up to chance.
 #
 # Equal rates for groups whose risks differ are a choice. It is made by asking for demographic

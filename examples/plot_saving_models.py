@@ -110,8 +110,8 @@ restored = {
 uninterrupted = go_on(first)
 
 # %%
-# The difference to the learner that was never interrupted. Two curves are exactly zero, not nearly;
-# the third shows how long a learner that kept nothing but the last hundred rows differs.
+# The difference to the learner that was never interrupted. Two curves are exactly zero, not
+# nearly; the third shows how long a learner that kept nothing but the last hundred rows differs.
 
 fig, ax = plt.subplots(figsize=(8, 3.8), layout="constrained")
 for name, learner in restored.items():

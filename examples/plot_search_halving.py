@@ -6,7 +6,8 @@ How much fairness to ask for is a parameter like any other. ``GridSearchCV`` mea
 on all rows and takes several scorers, so that ``refit=best_under_constraint(...)`` can pick the
 most accurate candidate among the fair ones. ``HalvingGridSearchCV`` starts with few rows, drops
 the worse half of the candidates at each round, and knows one score only: accuracy minus a penalty
-for unfairness then says the same in one number. The groups follow the rows of every fold and round.
+for unfairness then says the same in one number. The groups follow the rows of
+every fold and round.
 """
 
 # %%
