@@ -128,8 +128,8 @@ fig.legend(loc="outside lower center", ncols=4)
 # As it is, the model finds next to nothing. Resampling finds three of four defaults, and flags the
 # groups unequally. Behind the sampler the mitigation turns the order round: the men of the
 # minority, who default least, are flagged most. Among the resampled rows the four rates are equal;
-# in the real table, where many of the others' flagged rows do not exist, they are not. Around the sampler they
-# are equal where it counts, up to chance.
+# in the real table, where many of the others' flagged rows do not exist, they are not. Around the
+# sampler they are equal where it counts, up to chance.
 #
 # Equal rates for groups whose risks differ are a choice. It is made by asking for demographic
 # parity, and not by a sampler.
