@@ -10,10 +10,12 @@ from ._measures import (
 )
 from ._penalty import DependencePenalty
 from ._regressor import DistanceCovarianceRegressor
+from ._torch_loss import DistanceCovarianceLoss
 
 __all__ = [
     "DependencePenalty",
     "DistanceCovarianceClassifier",
+    "DistanceCovarianceLoss",
     "DistanceCovarianceRegressor",
     "IndependenceTest",
     "IndependenceTestDisplay",

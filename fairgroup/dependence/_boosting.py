@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairgroup.dependence._losses import make_loss
-from fairgroup.dependence._objective import PENALISE, Objective, Target
+from fairgroup.dependence._objective import PENALISE, Objective, Target, exposed
 from fairgroup.dependence._penalty import PreparedPenalty
 
 __all__ = ["BoostingObjective"]
@@ -86,7 +86,7 @@ class BoostingObjective:
                 f"{len(y)}."
             )
         loss = make_loss(self.loss, y, power=self.power, n_classes=max(2, *raw.shape[1:], 2))
-        full = (raw.T + self.offset).T
+        full = exposed(raw, self.offset)
         gradient, hessian = loss.slope(y, full), loss.curvature(y, full)
         if sample_weight is not None:
             weights = np.asarray(sample_weight, dtype=np.float64)

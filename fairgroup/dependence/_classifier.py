@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -276,6 +277,57 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
             self._forget()
         self.classes_: NDArray[Any] = classes
         self._train(X, loss, target, prepared)
+        return self
+
+    @available_if(lambda self: self._by_steps())
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        *,
+        sensitive_features: Any = None,
+        control_features: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train a network for one more epoch on the given rows; not there for "linear".
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes, needed in the first call unless ``y`` has them all.
+        sensitive_features, control_features, sample_weight
+            As in `fit`; the encoder of the first call is kept.
+
+        Returns
+        -------
+        self : DistanceCovarianceClassifier
+        """
+        first = not hasattr(self, "module_")
+        X, found = validate_data(self, X, y, dtype=np.float64, reset=first)
+        check_classification_targets(found)
+        if first:
+            self.classes_ = np.unique(found if classes is None else classes)
+        labels = np.searchsorted(self.classes_, found).clip(max=len(self.classes_) - 1)
+        if (self.classes_[labels] != found).any():
+            raise ValueError(f"y has labels that are not among the classes {self.classes_}.")
+        weights = check_weights(sample_weight, len(found))
+        prepared = self._prepare(
+            sensitive_features,
+            len(found),
+            y=found,
+            control_features=control_features,
+            sample_weight=sample_weight,
+            again=not first,
+        )
+        loss = make_loss("log", labels.astype(np.float64), n_classes=len(self.classes_))
+        target = Target(labels.astype(np.float64), weights / weights.sum())
+        self._continue(X, loss, target, prepared)
         return self
 
     def decision_function(self, X: Any) -> Floats:

@@ -97,8 +97,14 @@ class DependenceModel(GroupConsumer, BaseEstimator):
         y: Any,
         control_features: Any,
         sample_weight: Any,
+        again: bool = False,
     ) -> PreparedPenalty | None:
-        """Bind the penalty to the rows; None without protected attributes, with a warning."""
+        """Bind the penalty to the rows; None without protected attributes, with a warning.
+
+        ``again`` keeps the encoder of an earlier call.
+        """
+        encoder = getattr(self, "encoder_", None) if again else None
+        encoder = self.encoder if encoder is None else encoder
         if sensitive_features is None:
             warnings.warn(
                 f"{type(self).__name__} was fitted without sensitive_features: "
@@ -115,7 +121,7 @@ class DependenceModel(GroupConsumer, BaseEstimator):
             estimator="U" if sample_weight is None else "V",
             constraint=self.constraint,
             normalise=self.normalise,
-            encoder=self.encoder,
+            encoder=encoder,
         )
         prepared = penalty.prepare(
             sensitive_features,
@@ -130,14 +136,36 @@ class DependenceModel(GroupConsumer, BaseEstimator):
         self, X: Floats, loss: Loss, target: Target, penalty: PreparedPenalty | None
     ) -> None:
         objective = Objective(loss, target, penalty, penalise=self.penalise)
-        objective.unit = objective.null_loss()
-        if isinstance(self.model, str) and self.model == "linear":
+        self._unit = objective.unit = objective.null_loss()
+        if not self._by_steps():
             self._train_linear(X, objective)
         else:
             from fairgroup.dependence._network import train_network
 
             train_network(self, X, objective)
         self.penalty_method_ = None if penalty is None else penalty.method_
+
+    def _continue(
+        self, X: Floats, loss: Loss, target: Target, penalty: PreparedPenalty | None
+    ) -> None:
+        from fairgroup.dependence._network import continue_network
+
+        objective = Objective(loss, target, penalty, penalise=self.penalise)
+        if not hasattr(self, "_unit"):
+            self._unit = objective.null_loss()
+        objective.unit = self._unit
+        continue_network(self, X, objective)
+        self.penalty_method_ = None if penalty is None else penalty.method_
+
+    def _by_steps(self) -> bool:
+        """Whether the model is a network; raises for what is no model."""
+        if isinstance(self.model, str) and self.model in ("linear", "mlp"):
+            return self.model != "linear"
+        if not hasattr(self.model, "parameters"):
+            raise ValueError(
+                f'model must be "linear", "mlp" or a torch.nn.Module; got {self.model!r}.'
+            )
+        return True
 
     def _internal_weight(self, weight: float, objective: Objective) -> float:
         """Return the factor of the penalty beside the loss relative to that of a constant."""

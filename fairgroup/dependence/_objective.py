@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fairgroup.dependence._losses import Loss
 from fairgroup.dependence._penalty import PreparedPenalty
 
-__all__ = ["PENALISE", "Objective", "Target", "Terms"]
+__all__ = ["PENALISE", "Objective", "Target", "Terms", "exposed"]
 
 Floats = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ class Objective:
     def __call__(self, raw: Floats, fairness_weight: float) -> Terms:
         """Evaluate at scores without exposure, shape (n_samples,) or (n_samples, n_classes)."""
         y, weights = self.target.y, self.target.weights
-        full = raw + self.target.offset
+        full = exposed(raw, self.target.offset)
         value = float(weights @ (self.loss.nll(y, full) - self.loss.saturated(y))) / self.unit
         slope = self.loss.slope(y, full)
         gradient = (slope.T * (weights / self.unit)).T
@@ -111,8 +111,9 @@ class Objective:
         """Return what the penalty sees of scores without exposure."""
         if self.penalise == "link":
             return self.loss.centred(raw)
-        exposed = self.penalise == "response"
-        return self.loss.inverse(raw + self.target.offset if exposed else raw)
+        if self.penalise == "response":
+            raw = exposed(raw, self.target.offset)
+        return self.loss.inverse(raw)
 
     def null_loss(self) -> float:
         """Return half the mean deviance of the best constant, or 1 if it is perfect."""
@@ -120,5 +121,10 @@ class Objective:
         start = self.loss.start(y, weights, offset)
         raw = start + np.zeros((len(y), 1 if np.ndim(start) == 0 else len(start)))
         raw = raw[:, 0] if np.ndim(start) == 0 else raw
-        loss = float(weights @ (self.loss.nll(y, raw + offset) - self.loss.saturated(y)))
+        loss = float(weights @ (self.loss.nll(y, exposed(raw, offset)) - self.loss.saturated(y)))
         return loss if loss > 0 else 1.0
+
+
+def exposed(raw: Any, offset: Any) -> Any:
+    """Add the logarithm of the exposure to scores; several scores per row have no exposure."""
+    return raw + offset if raw.ndim == 1 else raw

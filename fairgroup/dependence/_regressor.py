@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.dependence._losses import LOSSES, Loss, make_loss
@@ -276,20 +277,55 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         ConvergenceWarning
             When the tolerance, or ``max_unfairness``, is not reached.
         """
-        X, numbers = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        numbers = numbers.astype(np.float64)
-        loss = make_loss(self.loss, numbers, power=self.power)
-        weights = check_weights(sample_weight, len(numbers))
-        offset = self._offset(exposure, len(numbers), loss)
-        target = Target(numbers, weights / weights.sum(), offset)
+        X, loss, target = self._read(X, y, exposure, sample_weight, reset=True)
         prepared = self._prepare(
             sensitive_features,
-            len(numbers),
-            y=numbers,
+            len(X),
+            y=target.y,
             control_features=control_features,
             sample_weight=sample_weight,
         )
         self._train(X, loss, target, prepared)
+        return self
+
+    @available_if(lambda self: self._by_steps())
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sensitive_features: Any = None,
+        control_features: Any = None,
+        exposure: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train a network for one more epoch on the given rows; not there for "linear".
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Target.
+        sensitive_features, control_features, exposure, sample_weight
+            As in `fit`; the encoder of the first call is kept.
+
+        Returns
+        -------
+        self : DistanceCovarianceRegressor
+        """
+        first = not hasattr(self, "module_")
+        X, loss, target = self._read(X, y, exposure, sample_weight, reset=first)
+        prepared = self._prepare(
+            sensitive_features,
+            len(X),
+            y=target.y,
+            control_features=control_features,
+            sample_weight=sample_weight,
+            again=not first,
+        )
+        self._continue(X, loss, target, prepared)
         return self
 
     def predict(self, X: Any, *, exposure: ArrayLike | None = None) -> Floats:
@@ -310,6 +346,16 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         loss = make_loss(self.loss, np.ones(1), power=self.power)
         return loss.inverse(self._scores(X) + self._offset(exposure, len(X), loss))
+
+    def _read(
+        self, X: Any, y: Any, exposure: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Floats, Loss, Target]:
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=reset)
+        y = y.astype(np.float64)
+        loss = make_loss(self.loss, y, power=self.power)
+        weights = check_weights(sample_weight, len(y))
+        offset = self._offset(exposure, len(y), loss)
+        return X, loss, Target(y, weights / weights.sum(), offset)
 
     def _offset(self, exposure: Any, n_samples: int, loss: Loss) -> Any:
         if exposure is None:
