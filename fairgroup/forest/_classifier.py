@@ -453,7 +453,8 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         """
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
-        low, high = parity_band(rates_of(self._tally(), self._rules.notion), confidence)
+        tally = self._tally()
+        low, high = parity_band(rates_of(tally, self._rules.notion), confidence)
         return float(low), float(high)
 
     # ---- labels ---------------------------------------------------------------------------

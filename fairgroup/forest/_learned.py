@@ -141,10 +141,8 @@ class LearnedNumbers:
     # ---- decisions so far -----------------------------------------------------------------
 
     def _tally(self) -> Tally:
-        rules = self._rules
-        return tally_views(
-            self._need_state("A running number").tally, rules.n_groups, rules.n_classes
-        )
+        state = self._need_state("A running number")
+        return tally_views(state.tally, self._rules.n_groups, self._rules.n_classes)
 
     @property
     def running_loss_(self) -> float:
@@ -165,12 +163,14 @@ class LearnedNumbers:
         Under "equal_opportunity" of the true positive rate, under "equalized_odds" of the rates
         given each label.
         """
-        return float(parity(rates_of(self._tally(), self._rules.notion)))
+        tally = self._tally()
+        return float(parity(rates_of(tally, self._rules.notion)))
 
     @property
     def running_soft_parity_(self) -> float:
         """Like ``running_parity_``, of probabilities instead of decisions."""
-        return float(parity(soft_rates_of(self._tally(), self._rules.notion)))
+        tally = self._tally()
+        return float(parity(soft_rates_of(tally, self._rules.notion)))
 
     def history(self) -> pd.DataFrame:
         """Running numbers over time, at up to 200 evenly spaced moments.

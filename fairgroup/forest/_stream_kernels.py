@@ -122,7 +122,7 @@ def _watch_saturation(node: NDArray, counters: NDArray) -> None:  # pragma: no c
         counters[SATURATED] += node[j] < _NEARLY or node[j] > 1.0 - _NEARLY
     counters[SATURATED_ROWS] += 1
     if counters[SATURATED_ROWS] == _WINDOW:
-        if counters[SATURATED] > _MOST * _WINDOW * len(node):
+        if counters[SATURATED] > _MOST * _WINDOW * len(node) and counters[ALARM] == 0:
             counters[ALARM] = 1
         counters[SATURATED_ROWS] = counters[SATURATED] = 0
 
