@@ -120,7 +120,7 @@ class SubgroupEnergyDisplay:
         right.margins(x=0.15)
         right.ticklabel_format(axis="x", style="sci", scilimits=(-3, 3))
         right.locator_params(axis="x", nbins=5)
-        right.set(xlabel="contribution to dCov², with its share")
+        right.set_xlabel("contribution to dCov², with its share", loc="left")
         hidden = len(self.report) - len(shown)
         if hidden > 0:
             rest = self.report["contribution"].iloc[self.max_pairs :].sum()
