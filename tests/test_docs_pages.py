@@ -109,3 +109,64 @@ def test_a_result_file_is_complete_and_its_script_exists(bench, path: Path):
     scripts = (ROOT / "benchmarks").glob("*.py")
     assert any(f'"{path.stem}"' in script.read_text(encoding="utf-8") for script in scripts)
     assert bench.page(record)
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path) -> ModuleType:
+    """The extension that puts figures into pages, with two small files of results."""
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    module = extension("results")
+    module.RESULTS = tmp_path
+    rows = [
+        {"who": "ours", "data": "a", "error": 0.12345, "times": 1234},
+        {"who": "theirs", "data": "a", "error": None, "study": ".5"},
+    ]
+    (tmp_path / "one.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "two.json").write_text(json.dumps({"rows": [{"who": "ours", "error": 7.0}]}))
+    return module
+
+
+class TestFiguresInPages:
+    @staticmethod
+    def table(results, content, **options):
+        stand_in = SimpleNamespace(arguments=["one"], content=content, options=options)
+        stand_in.wanted = lambda *args: results.Results.wanted(stand_in, *args)
+        lines = results.Results.table(stand_in)
+        return [line.strip() for line in lines[4:-1]]
+
+    def test_a_table_of_columns(self, results):
+        lines = self.table(results, ["who | {who}", "error | {error:.2f} of {times}"])
+        assert lines == ['"who","error"', '"ours","0.12 of 1,234"', '"theirs"," of "']
+
+    def test_chosen_rows_with_labels_figures_of_others_and_another_file(self, results):
+        lines = self.table(
+            results,
+            ["method | {label}", "published | {1}", "here | {error:.1f}", "two | {two/error}"],
+            rows="ours -> **ours** | .13",
+        )
+        assert lines[1:] == ['"**ours**",".13","0.1","7"']
+
+    def test_conditions(self, results):
+        assert len(results.select("one", "data=a")) == 2
+        assert results.find("one", "who=ours; data=a")["times"] == 1234
+
+    @pytest.mark.parametrize(
+        ("content", "options"),
+        [
+            (["x | {nothing}"], {}),
+            (["x | {who}"], {"rows": "nobody"}),
+            (["x | {two/error}"], {"rows": "theirs"}),
+        ],
+    )
+    def test_what_is_not_there_fails(self, results, content, options):
+        with pytest.raises(ValueError, match=r"no column|0 rows"):
+            self.table(results, content, **options)
+
+    def test_no_such_file(self, results):
+        with pytest.raises(ValueError, match="no results 'three'"):
+            results.rows_of("three")
+
+    def test_in_a_sentence(self, results):
+        (node,), messages = results.result_role("", "", "one | ours | {error:.1%}", 1, None)
+        assert node.astext() == "12.3%"
+        assert not messages
