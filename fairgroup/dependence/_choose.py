@@ -146,9 +146,9 @@ def _line_kernel(
 def _all_pairs(
     attributes: Attributes, kind: str, c: float, centring: Centring, method: str
 ) -> PairKernel:
-    warn_if_slow(len(attributes), attributes.matrix.shape[1])
     kernel: PairKernel
     if kind == "jdcov":
+        warn_if_slow(len(attributes), attributes.matrix.shape[1])
         kernel = JointTileKernel(attributes, centring, c=c)
     else:
         kernel = TileKernel(attributes.matrix, centring)

@@ -38,7 +38,7 @@ def warn_if_slow(n: int, n_columns: int) -> None:
             'each evaluation on one core. Bin the continuous columns, use kind="sum_dcov", a '
             "sample of the rows, or a GPU.",
             FairgroupWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 
@@ -50,8 +50,20 @@ class TileKernel(PairKernel):
     def __init__(self, matrix: Floats, centring: Centring) -> None:
         self.n, self.centring = len(matrix), centring
         self.columns = np.ascontiguousarray((matrix - matrix.mean(axis=0)).T)
-        self.row_sums = distance_row_sums(self.columns, centring.weights)
-        self.total = float(centring.weights @ self.row_sums)
+        self._row_sums: Floats | None = None
+
+    @property
+    def row_sums(self) -> Floats:
+        """Weighted sums of distances, made when first needed and where the predictions are."""
+        if self._row_sums is None:
+            warn_if_slow(self.n, len(self.columns))
+            self._row_sums = distance_row_sums(self.columns, self.centring.weights)
+        return self._row_sums
+
+    @property
+    def total(self) -> float:
+        """Weighted sum of the row sums."""
+        return float(self.centring.weights @ self.row_sums)
 
     def gradient(self, ranking: Ranking) -> Any:
         """Return the gradient from one pass over all pairs."""
@@ -64,7 +76,8 @@ class TileKernel(PairKernel):
                 ranking.bounds[1][order],
             )
         else:
-            signed = signed_distances_on_device(ranking, self.columns, self.centring.weights)
+            sums, signed = distance_sums_on_device(ranking, self.columns, self.centring.weights)
+            self._row_sums = sums.cpu().numpy()
         return centred_gradient(ranking, self.centring, signed, self.row_sums, self.total)
 
     def rows(self, start: int, stop: int) -> Floats:
@@ -135,21 +148,22 @@ def _block_distances(columns: Floats, here: slice) -> Floats:
     return np.sqrt(squares)
 
 
-def signed_distances_on_device(ranking: Ranking, columns: Floats, weights: Floats) -> Any:
-    """Return sum_j s_ij w_j |S_i - S_j| with torch, holding one tile of pairs at a time.
+def distance_sums_on_device(ranking: Ranking, columns: Floats, weights: Floats) -> tuple[Any, Any]:
+    """Return sum_j w_j |S_i - S_j| and sum_j s_ij w_j |S_i - S_j| with torch.
 
-    Coordinates are compared by differences: the Gram trick loses digits where points are close.
+    One tile of pairs is held at a time. Coordinates are compared by differences: the Gram trick
+    loses digits where points are close.
     """
-    torch, y = ranking.xp, ranking.values
-    points = ranking.like(columns)
-    w = ranking.like(weights)
-    out = ranking.empty(len(ranking))
-    for i in range(0, len(ranking), _DEVICE_TILE):
-        here, sums = slice(i, i + _DEVICE_TILE), 0.0
-        for j in range(0, len(ranking), _DEVICE_TILE):
+    torch, y, n = ranking.xp, ranking.values, len(ranking)
+    points, w = ranking.like(columns), ranking.like(weights)
+    sums, signed = ranking.empty(n), ranking.empty(n)
+    for i in range(0, n, _DEVICE_TILE):
+        here, of_tile, of_signed = slice(i, i + _DEVICE_TILE), 0.0, 0.0
+        for j in range(0, n, _DEVICE_TILE):
             there = slice(j, j + _DEVICE_TILE)
             squares = sum((column[here, None] - column[None, there]) ** 2 for column in points)
-            sign = torch.sign(y[here, None] - y[None, there])
-            sums = sums + (torch.sqrt(squares) * sign) @ w[there]
-        out[here] = sums
-    return out
+            distances = torch.sqrt(squares)
+            of_tile = of_tile + distances @ w[there]
+            of_signed = of_signed + (distances * torch.sign(y[here, None] - y[there])) @ w[there]
+        sums[here], signed[here] = of_tile, of_signed
+    return sums, signed

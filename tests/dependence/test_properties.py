@@ -14,6 +14,7 @@ from fairgroup.dependence._attributes import Attributes
 from fairgroup.dependence._centring import Centring, prediction_variance
 from fairgroup.dependence._choose import KINDS, make_kernel
 from fairgroup.dependence._ranking import rank
+from fairgroup.exceptions import FairgroupWarning
 
 BLOCKS = (slice(0, 1), slice(1, 4), slice(4, 5))
 KERNELS = [(k, e) for k in KINDS for e in "UV"]
@@ -222,3 +223,13 @@ class TestChoice:
         blocks = [slice(a, b) for a, b in itertools.pairwise(stops)]
         attributes = Attributes.from_matrix(np.hstack(parts), blocks, list(columns))
         assert make_kernel(attributes, kind=kind).method == expected
+
+
+def test_a_quadratic_computation_that_takes_minutes_says_so(monkeypatch):
+    monkeypatch.setattr("fairgroup.dependence._tile_kernel._SLOW", 300)
+    rng = np.random.default_rng(3)
+    attributes = Attributes.from_matrix(
+        rng.normal(size=(400, 2)), [slice(0, 1), slice(1, 2)], ["a", "b"]
+    )
+    with pytest.warns(FairgroupWarning, match="need about .* s for each evaluation"):
+        make_kernel(attributes).value_and_grad(rng.normal(size=400))
