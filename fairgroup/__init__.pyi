@@ -15,7 +15,11 @@ from . import (
 from ._show_versions import show_versions
 from ._version import __version__
 from .comparison import compare
-from .dependence import DistanceCovarianceClassifier, DistanceCovarianceRegressor
+from .dependence import (
+    DistanceCovarianceClassifier,
+    DistanceCovarianceRegressor,
+    FairnessPath,
+)
 from .forest import AranyaniClassifier, AranyaniRegressor, aranyani_path
 from .groups import GroupEncoder, MembershipEncoder, SensitiveColumns, SensitiveEncoder
 from .information import DisparityDecomposition, FairnessFrontier, FrontierPostProcessor
@@ -50,6 +54,7 @@ __all__ = [
     "FairTTTS",
     "FairTTTSCV",
     "FairnessFrontier",
+    "FairnessPath",
     "FrontierPostProcessor",
     "GroupEncoder",
     "GroupwiseClassifier",

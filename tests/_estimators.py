@@ -20,6 +20,8 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeRegressor
 
+from fairgroup.dependence import DistanceCovarianceClassifier
+
 # Settings for the tests, by class name: a list of keyword arguments, one instance for each.
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "AdaptiveGroupSampler": [
@@ -35,11 +37,22 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"protected_inputs": [0], "scope": "protected", "heuristic": "fixed"},
     ],
     "FairTTTSCV": [{"protected_inputs": [0], "tol": 1.0, "cv": 2}],
+    "FairnessPath": [
+        {
+            "estimator": DistanceCovarianceClassifier(),
+            "fairness_weights": [0.0, 1.0],
+            "n_seeds": 2,
+        }
+    ],
     "SensitiveColumns": [{"estimator": LogisticRegression(), "columns": [0]}],
 }
 
 # Classes whose method measures dependence on numbers, so that a continuous column is welcome.
-TAKE_NUMBERS: set[str] = {"DistanceCovarianceClassifier", "DistanceCovarianceRegressor"}
+TAKE_NUMBERS: set[str] = {
+    "DistanceCovarianceClassifier",
+    "DistanceCovarianceRegressor",
+    "FairnessPath",
+}
 
 
 class Other(NamedTuple):

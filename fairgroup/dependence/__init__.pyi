@@ -8,6 +8,8 @@ from ._measures import (
     distance_correlation,
     distance_covariance,
 )
+from ._path import FairnessPath
+from ._path_display import FairnessPathDisplay
 from ._penalty import DependencePenalty
 from ._regressor import DistanceCovarianceRegressor
 from ._torch_loss import DistanceCovarianceLoss
@@ -17,6 +19,8 @@ __all__ = [
     "DistanceCovarianceClassifier",
     "DistanceCovarianceLoss",
     "DistanceCovarianceRegressor",
+    "FairnessPath",
+    "FairnessPathDisplay",
     "IndependenceTest",
     "IndependenceTestDisplay",
     "SubgroupEnergyDisplay",
