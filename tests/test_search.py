@@ -34,6 +34,8 @@ STRENGTHS = {
     "AdaptiveGroupSampler": {"rho": [1.0, 2.0]},
     "FairTTTS": {"p_max": [0.0, 0.2]},
     "FairTTTSCV": {"tol": [0.9, 1.0]},
+    # Searches the strength itself; what it judges by is left.
+    "FairnessPath": {"criterion": ["dcor", "gap"]},
     "FrontierPostProcessor": {"epsilon_global": [0.0005, 0.1]},
     # The regret bound holds for every group at once: there is nothing to trade, only to fit.
     "GroupwiseClassifier": {"alpha": [0.5, 2.0]},
