@@ -175,6 +175,60 @@ def _groupwise_number(setup: Setup) -> Any:
     return _groupwise(setup, "GroupwiseRegressor")
 
 
+def _aranyani_class(setup: Setup) -> Any:
+    from fairgroup.forest import AranyaniClassifier
+
+    # A table's rows may be sorted by anything, a stream's are not.
+    return setup.pipeline(
+        AranyaniClassifier(
+            constraint=setup.constraint,
+            shuffle=True,
+            encoder=setup.group_encoder,
+            random_state=setup.random_state,
+        )
+    )
+
+
+def _aranyani_number(setup: Setup) -> Any:
+    from fairgroup.forest import AranyaniRegressor
+
+    return setup.pipeline(
+        AranyaniRegressor(
+            shuffle=True, encoder=setup.group_encoder, random_state=setup.random_state
+        )
+    )
+
+
+def _distance_covariance(setup: Setup, name: str, **params: Any) -> Any:
+    from fairgroup import dependence
+    from fairgroup.groups import SensitiveEncoder
+
+    # Attributes mean groups here, also those that are coded as numbers.
+    groups = setup.group_encoder
+    kinds = {
+        column: "categorical" if len(levels) > 2 else "binary"
+        for column, levels in zip(groups.columns_, groups.levels_, strict=True)
+    }
+    encoder = SensitiveEncoder(kinds=kinds, missing="group")
+    return setup.pipeline(getattr(dependence, name)(encoder=encoder, **params))
+
+
+def _distance_covariance_binary(setup: Setup) -> Any:
+    name = "DistanceCovarianceClassifier"
+    return _distance_covariance(setup, name, constraint=setup.constraint)
+
+
+def _distance_covariance_class(setup: Setup) -> Any:
+    # With several classes none is the favourable one; given the class covers it.
+    given = setup.constraint != "demographic_parity"
+    constraint = "equalized_odds" if given else "demographic_parity"
+    return _distance_covariance(setup, "DistanceCovarianceClassifier", constraint=constraint)
+
+
+def _distance_covariance_number(setup: Setup) -> Any:
+    return _distance_covariance(setup, "DistanceCovarianceRegressor")
+
+
 METHODS: tuple[Method, ...] = (
     Method(UNMITIGATED, (BINARY, MULTICLASS, REGRESSION), _unmitigated),
     Method(CONSTANT, (BINARY, MULTICLASS), _constant_class),
@@ -216,8 +270,38 @@ METHODS: tuple[Method, ...] = (
         _correlation_remover,
         {"alpha": [0.5, 1.0]},
     ),
+    Method(
+        "distance covariance",
+        (BINARY,),
+        _distance_covariance_binary,
+        {"distancecovarianceclassifier__fairness_weight": [1.0, 3.0, 10.0, 30.0]},
+    ),
+    Method(
+        "distance covariance",
+        (MULTICLASS,),
+        _distance_covariance_class,
+        {"distancecovarianceclassifier__fairness_weight": [1.0, 3.0, 10.0]},
+    ),
+    Method(
+        "distance covariance",
+        (REGRESSION,),
+        _distance_covariance_number,
+        {"distancecovarianceregressor__fairness_weight": [1.0, 3.0, 10.0]},
+    ),
     Method("groupwise online", (BINARY,), _groupwise_class),
     Method("groupwise online", (REGRESSION,), _groupwise_number),
+    Method(
+        "Aranyani",
+        (BINARY, MULTICLASS),
+        _aranyani_class,
+        {"aranyaniclassifier__fairness_weight": [0.1, 0.5, 2.0]},
+    ),
+    Method(
+        "Aranyani",
+        (REGRESSION,),
+        _aranyani_number,
+        {"aranyaniregressor__fairness_weight": [0.3, 1.0]},
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.exceptions import FairgroupWarning, FairnessWarning, UnseenGroupError
@@ -88,7 +89,7 @@ class AranyaniBase(
         "shuffle": ["boolean"],
         "standardize": [None, StrOptions({"running", "fit"})],
         "init_scale": [StrOptions({"sqrt"}), Interval(Real, 0, None, closed="neither")],
-        "encoder": [None, GroupEncoder],
+        "encoder": [None, GroupEncoder, FrozenEstimator],
         "random_state": ["random_state"],
     }
 
@@ -285,8 +286,7 @@ class AranyaniBase(
         known = getattr(self, "encoder_", None)
         begun = hasattr(self, "_state") and self.t_ > 0
         if declared is not None and known is None and not begun:
-            known = GroupEncoder() if self.encoder is None else clone(self.encoder)
-            known.set_params(min_group_size=0).fit(declared)
+            known = self._encoder_for(declared)
         if n_rows == 0:
             return known, np.empty(0, dtype=np.int32)
         if known is None and not begun:
@@ -297,6 +297,13 @@ class AranyaniBase(
             )
             return known, groups.codes
         return known, self._look_up(known, sensitive_features, n_rows)
+
+    def _encoder_for(self, declared: Any) -> GroupEncoder:
+        """Encoder of declared groups, which say nothing about sizes; a frozen one stays."""
+        if isinstance(self.encoder, FrozenEstimator):
+            return self.encoder
+        encoder = GroupEncoder() if self.encoder is None else clone(self.encoder)
+        return encoder.set_params(min_group_size=0).fit(declared)
 
     def _look_up(
         self, encoder: GroupEncoder | None, sensitive_features: Any, n_rows: int

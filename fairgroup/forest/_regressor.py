@@ -75,7 +75,8 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
     init_scale : float or "sqrt", default=1.0
         Standard deviation of the first node weights; "sqrt": ``1 / sqrt(n_features + 1)``.
     encoder : GroupEncoder, default=None
-        How ``sensitive_features`` become groups. Rows that it ignores train the task only.
+        How ``sensitive_features`` become groups; a fitted one in a ``FrozenEstimator`` stays as it
+        is. Rows that it ignores train the task only.
     random_state : int, RandomState instance or None, default=None
         For the first parameters and ``shuffle``.
 

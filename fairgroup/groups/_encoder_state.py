@@ -71,7 +71,8 @@ def encoder_from_text(text: str, settings: GroupEncoder | None) -> GroupEncoder 
     learned = json.loads(text)
     if learned is None:
         return None
-    encoder = GroupEncoder() if settings is None else clone(settings)
+    inside = getattr(settings, "estimator", settings)  # of a FrozenEstimator
+    encoder = GroupEncoder() if inside is None else clone(inside)
     encoder.columns_, encoder._named = tuple(learned["columns"]), learned["named"]
     encoder.levels_, encoder.labels_ = _tuples(learned["levels"]), _tuples(learned["labels"])
     encoder.counts_ = np.array(learned["counts"], dtype=np.int64)

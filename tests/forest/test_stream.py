@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.frozen import FrozenEstimator
 
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.forest import AranyaniClassifier, AranyaniRegressor
@@ -392,6 +393,19 @@ def test_groups_may_be_left_open_by_a_start_without_rows(stream):
     model.partial_fit(X, y, sensitive_features=groups)
     expected = AranyaniClassifier(3, 3, random_state=0).fit(X, y, sensitive_features=groups)
     assert_array_equal(model.coef_, expected.coef_)
+
+
+def test_a_frozen_encoder_knows_the_groups(stream):
+    X, y, groups = stream(60)
+    frozen = FrozenEstimator(GroupEncoder(unseen="ignore").fit([0, 1, 2] * 3))
+    model = AranyaniClassifier(3, 3, encoder=frozen, random_state=0)
+    model.partial_fit(X[:1], y[:1], [0, 1], sensitive_features=groups[:1])
+    model.partial_fit(X[1:], y[1:], sensitive_features=groups[1:])
+    assert len(model.groups_) == 3
+    other = AranyaniClassifier(3, 3, encoder=frozen, random_state=0).set_state(model.get_state())
+    for each in (model, other):
+        each.partial_fit(X, y, sensitive_features=groups)
+    assert_array_equal(other.coef_, model.coef_)
 
 
 def test_no_rows_change_nothing(stream):
