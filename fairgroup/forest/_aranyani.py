@@ -140,6 +140,10 @@ class AranyaniBase(
         wanted = self.fairness_weight > 0 or self.max_unfairness is not None
         return self.constraint is not None and wanted
 
+    @property
+    def _first_weight(self) -> float:
+        return float(self.fairness_weight) if self._is_fair else 0.0
+
     # ---- learning -------------------------------------------------------------------------
 
     def _fit(self, X: Any, y: Any, sensitive_features: Any) -> Self:
@@ -221,7 +225,7 @@ class AranyaniBase(
         nodes[..., -1] = factor * generator.normal(size=nodes.shape[:2])
         leaves[:] = generator.uniform(size=leaves.shape)
         self._rules = rules
-        self._state = fresh_state(rules, theta, fairness_weight=float(self.fairness_weight))
+        self._state = fresh_state(rules, theta, fairness_weight=self._first_weight)
         self._reset_pending()
 
     def _drawn_seed(self) -> int:
@@ -346,8 +350,8 @@ class AranyaniBase(
         """Make room for groups after a start without rows."""
         self.encoder_ = encoder
         self._rules = self._make_rules(self.n_features_in_, self._count_groups(encoder))
-        weight = float(self.fairness_weight)
-        self._state = fresh_state(self._rules, self._state.theta, fairness_weight=weight)
+        theta = self._state.theta
+        self._state = fresh_state(self._rules, theta, fairness_weight=self._first_weight)
 
     def _warn_about_groups(self, codes: Codes) -> None:
         if self._is_fair and self.encoder_ is not None and len(np.unique(codes[codes >= 0])) < 2:

@@ -108,6 +108,7 @@ class AranyaniHistoryDisplay:
             self.axes_[1].fill_between(rows, low, high, color=line.get_color(), alpha=0.15, lw=0)
         for axis, name in zip(self.axes_, (score, "difference between groups"), strict=True):
             axis.set(xlabel="decisions so far", ylabel=name)
+            axis.locator_params(axis="x", nbins=5)
             axis.spines[["top", "right"]].set_visible(False)
         self._limit()
         if label is not None:
@@ -180,6 +181,7 @@ class AranyaniTreeDisplay:
         X: ArrayLike | None = None,
         sensitive_features: Any = None,
         feature_names: Sequence[str] | None = None,
+        max_features: int = 15,
         ax: Sequence[Any] | None = None,
     ) -> Self:
         """Plot a tree of a fitted estimator.
@@ -196,6 +198,8 @@ class AranyaniTreeDisplay:
             Groups of these rows.
         feature_names : sequence of str, default=None
             None: the names seen in `fit`, or x0, x1, ...
+        max_features : int, default=15
+            Features shown, those whose weights are largest over the nodes.
         ax : sequence of two Axes, default=None
             For weights and gaps. None: a new figure.
 
@@ -211,10 +215,14 @@ class AranyaniTreeDisplay:
         if X is not None:
             means = estimator.group_node_means(X, sensitive_features=sensitive_features)
             gaps = np.nanmax(means, axis=0) - np.nanmin(means, axis=0)
-        names = estimator._feature_names(feature_names)
+        weights, names = estimator.coef_[tree], estimator._feature_names(feature_names)
+        size = np.abs(weights).mean(axis=0)
+        shown = np.sort(np.argsort(-size, kind="stable")[:max_features])
         title = f"tree {tree} of {n_trees}"
+        if len(shown) < len(names):
+            title += f", {len(shown)} of {len(names)} features"
         mine = None if gaps is None else gaps[tree]
-        return cls(estimator.coef_[tree].copy(), mine, names, title=title).plot(ax=ax)
+        return cls(weights[:, shown], mine, [names[k] for k in shown], title=title).plot(ax=ax)
 
     def plot(self, *, ax: Sequence[Any] | None = None) -> Self:
         """Draw weights as a heat map and gaps as bars beside it.
@@ -345,7 +353,7 @@ class AranyaniPathDisplay:
         for weight, row in table.iterrows():
             at = (row["parity"], row[score])
             ax.annotate(f"{weight:g}", at, (4, -10), textcoords="offset points", fontsize=7)
-        if score == "accuracy":
+        if score == "accuracy" and "majority line" not in ax.get_legend_handles_labels()[1]:
             line = self.path.majority_line()
             style = {"color": "0.5", "linestyle": "--", "linewidth": 1.0}
             ax.plot(line["parity"], line["accuracy"], label="majority line", **style)

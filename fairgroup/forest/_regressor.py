@@ -59,7 +59,7 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
         Size of a step.
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-7
         Of Adam.
-    dual_learning_rate : float, default=0.01
+    dual_learning_rate : float, default=0.005
         Change of the fairness weight per row and per unit of excess over ``max_unfairness``.
     batch_size : int, default=1
         Rows per step; see `AranyaniClassifier`.
@@ -149,7 +149,7 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        dual_learning_rate: float = 0.01,
+        dual_learning_rate: float = 0.005,
         batch_size: int = 1,
         n_epochs: int = 1,
         shuffle: bool = False,

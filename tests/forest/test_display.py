@@ -78,6 +78,14 @@ class TestTree:
         expected = np.abs(nodes[groups == 1].mean(axis=0) - nodes[groups == 0].mean(axis=0))
         assert_allclose(display.gaps, expected)
 
+    def test_only_the_largest_features(self, model):
+        display = AranyaniTreeDisplay.from_estimator(model, max_features=2)
+        size = np.abs(model.coef_[0]).mean(axis=0)
+        kept = np.sort(np.argsort(-size)[:2])
+        assert_array_equal(display.weights, model.coef_[0][:, kept])
+        assert list(display.feature_names) == [f"x{k}" for k in kept]
+        assert "2 of 3 features" in display.axes_[0].get_title()
+
     def test_output_level_has_no_gaps_of_its_own(self, stream):
         X, y, groups = stream(100)
         model = AranyaniClassifier(2, 2, random_state=0).fit(X, y, sensitive_features=groups)
@@ -107,6 +115,8 @@ class TestPath:
         assert_allclose(np.array(points.get_ydata(), dtype=float), path.summary()["accuracy"])
         assert_allclose(line.get_ydata(), path.majority_line()["accuracy"])
         assert [text.get_text() for text in ax.texts] == ["0", "1"]
+        path.plot(ax=ax)
+        assert ax.get_legend_handles_labels()[1].count("majority line") == 1
         _, mine = plt.subplots()
         assert AranyaniPathDisplay.from_path(path, ax=mine).ax_ is mine
 

@@ -121,6 +121,7 @@ class TestEquivalences:
         ]
         for other in models[1:]:
             assert_array_equal(other.coef_, models[0].coef_)
+            assert other.fairness_weight_ == 0.0
 
     @each_level
     @pytest.mark.parametrize("constraint", ["demographic_parity", "equalized_odds"])
