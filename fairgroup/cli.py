@@ -231,6 +231,9 @@ def _compare(arguments: argparse.Namespace) -> None:
             unprocess=arguments.unprocess,
         )
     notes.warn(caught, comparison.messages)
+    for note in comparison.settings["notes"]:
+        if note not in notes.warnings:
+            notes.say(note)
     lines = comparison_text(comparison, **_terminal())
     record = {
         **comparison.to_dict(),

@@ -323,8 +323,9 @@ def _summarise(folds: list[Fold], metrics: tuple[str, ...]) -> dict[str, Any]:
     for name in metrics:
         values = np.array([fold.values[name] for fold in done], dtype=np.float64)
         row[name], row[f"{name}_low"], row[f"{name}_high"] = _mean_interval(values)
+    # The median, because on a new machine the first fold of a method also compiles its kernels.
     for name in ("fit_seconds", "predict_seconds"):
-        row[name] = float(np.mean([getattr(fold, name) for fold in done])) if done else np.nan
+        row[name] = float(np.median([getattr(fold, name) for fold in done])) if done else np.nan
     row["n_folds"] = len(done)
     row["error"] = "; ".join(dict.fromkeys(fold.error for fold in folds if fold.error))
     return row

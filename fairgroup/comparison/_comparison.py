@@ -29,8 +29,9 @@ class Comparison:
     ----------
     table : DataFrame
         One row per (method, setting). For each metric its mean over the folds and, as ``_low``
-        and ``_high``, the 95 % t-interval of that mean; ``fit_seconds``, ``predict_seconds``,
-        ``n_folds`` that succeeded, and ``error`` (empty, or why folds failed).
+        and ``_high``, the 95 % t-interval of that mean; ``fit_seconds`` and ``predict_seconds``
+        (medians over the folds), ``n_folds`` that succeeded, and ``error`` (empty, or why folds
+        failed).
     folds : DataFrame
         The metrics of every fold, long.
     metrics : tuple of str
