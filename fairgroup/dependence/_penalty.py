@@ -395,13 +395,16 @@ class PreparedPenalty:
         return ColumnwiseKernel(kernel) if self._outputs == "sum" else kernel
 
     def _plain(self, attributes: Attributes, weights: Floats | None) -> PairKernel:
+        # Whether intersections may be levels is decided on all rows, not on a batch or stratum.
+        part = self._kind == "joint" and len(attributes) < len(self)
+        method = "blocked" if part and self._method == "auto" else self._method
         return make_kernel(
             attributes,
             kind=self._kind,
             estimator=self._estimator,
             c=self._c,
             weights=weights,
-            method=self._method,
+            method=method,
         )
 
     def _anchored(

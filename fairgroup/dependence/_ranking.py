@@ -26,7 +26,7 @@ class Ranking:
     Parameters
     ----------
     values : array of float64, shape (n_samples,)
-        Predictions minus their mean, which keeps digits.
+        Predictions minus their median, which keeps digits.
     order : array of int64, shape (n_samples,)
         Stable order of the values.
     xp : module
@@ -80,11 +80,13 @@ class Ranking:
 
 def rank(values: Any) -> Ranking:
     """Sort predictions once for all sums over pairs."""
+    # The median is subtracted, one of the values: equal predictions stay equal, and predictions
+    # that are all equal become zeros, which the mean would miss by rounding.
     if isinstance(values, np.ndarray):
-        centred = values.astype(np.float64) - values.mean(dtype=np.float64)
-        # Equal predictions stay equal: the mean is subtracted from the same number.
-        return Ranking(centred, np.argsort(values, kind="stable"), np)
+        wide, order = values.astype(np.float64), np.argsort(values, kind="stable")
+        return Ranking(wide - wide[order[len(order) // 2]], order, np)
     import torch
 
     wide = values.detach().to(torch.float64)
-    return Ranking(wide - wide.mean(), torch.sort(wide, stable=True).indices, torch)
+    order = torch.sort(wide, stable=True).indices
+    return Ranking(wide - wide[order[len(order) // 2]], order, torch)
