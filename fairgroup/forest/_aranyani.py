@@ -363,10 +363,12 @@ class AranyaniBase(
 
     # ---- predicting -----------------------------------------------------------------------
 
-    def _scaled(self, X: ArrayLike) -> Floats:
-        """Validated rows as the trees see them."""
+    def _checked(self, X: ArrayLike) -> Floats:
         check_is_fitted(self, "_state")
-        rows: Floats = validate_data(self, X, reset=False, dtype=np.float64)
+        return validate_data(self, X, reset=False, dtype=np.float64)
+
+    def _scaled(self, rows: Floats) -> Floats:
+        """Checked rows as the trees see them."""
         if self._rules.scaling == UNSCALED:
             return np.ascontiguousarray(rows)
         scaled = np.empty(rows.shape)
@@ -378,12 +380,12 @@ class AranyaniBase(
         leaf_values(self._leaves, values)
         return values
 
-    def _pass(self, X: ArrayLike, *, keep: bool = False) -> tuple[Floats, Floats, Floats]:
+    def _pass(self, rows: Floats, *, keep: bool = False) -> tuple[Floats, Floats, Floats]:
         """Outputs (n, C); if they are to be kept, node outputs (n, J) and reach (n, T, 2L - 1)."""
-        scaled, rules = self._scaled(X), self._rules
-        rows = len(scaled) if keep else 1
-        nodes = np.empty((rows, rules.n_trees * rules.n_nodes))
-        reached = np.empty((rows, rules.n_trees, 2 * rules.n_nodes + 1))
+        scaled, rules = self._scaled(rows), self._rules
+        kept = len(scaled) if keep else 1
+        nodes = np.empty((kept, rules.n_trees * rules.n_nodes))
+        reached = np.empty((kept, rules.n_trees, 2 * rules.n_nodes + 1))
         outputs = np.empty((len(scaled), rules.n_outputs))
         theta, values = self._state.theta, self._leaf_values()
         predict_rows(scaled, theta, values, nodes, reached, outputs)
@@ -400,7 +402,7 @@ class AranyaniBase(
         -------
         outputs : ndarray of shape (n_samples, n_estimators, n_nodes)
         """
-        nodes = self._pass(X, keep=True)[1]
+        nodes = self._pass(self._checked(X), keep=True)[1]
         return nodes.reshape(len(nodes), self._rules.n_trees, self._rules.n_nodes)
 
     def leaf_probabilities(self, X: ArrayLike) -> Floats:
@@ -415,7 +417,7 @@ class AranyaniBase(
         probabilities : ndarray of shape (n_samples, n_estimators, n_leaves)
             Sums to one over the leaves.
         """
-        return self._pass(X, keep=True)[2][:, :, self._rules.n_nodes :]
+        return self._pass(self._checked(X), keep=True)[2][:, :, self._rules.n_nodes :]
 
     def tree_outputs(self, X: ArrayLike) -> Floats:
         """What each tree says.

@@ -396,7 +396,7 @@ class AranyaniClassifier(ClassifierMixin, AranyaniBase):
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
         """
-        return self._probabilities(self._pass(X)[0])
+        return self._probabilities(self._pass(self._checked(X))[0])
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Return the most probable class, the first one of ties.

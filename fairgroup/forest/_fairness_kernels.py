@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fairgroup.forest._kernels import backward, compiled, leaf_gradient
+from fairgroup.forest._kernels import backward, compiled, inlined, leaf_gradient
 from fairgroup.forest._state import NODE, Room, Rules, State
 
 __all__ = ["add_fairness_gradient", "add_row", "dual_step", "pair_pull"]
@@ -36,7 +36,7 @@ def _move_mean(mean: NDArray, slope: NDArray, x: NDArray, rate: float) -> None:
             row[j] += rate * (slope[j] * x[k] - row[j])
 
 
-@compiled
+@inlined
 def add_row(
     stratum: int, group: int, state: State, rules: Rules, room: Room
 ) -> None:  # pragma: no cover - compiled
@@ -125,7 +125,7 @@ def _pull_widest(
         pull[high, q], pull[low, q] = phi, -phi
 
 
-@compiled
+@inlined
 def _add_nodes(
     stratum: int, grad: NDArray, state: State, rules: Rules, pull: NDArray
 ) -> None:  # pragma: no cover - compiled
@@ -141,7 +141,7 @@ def _add_nodes(
                 into[j] += factors[j] * stored[j]
 
 
-@compiled
+@inlined
 def _add_outputs(
     stratum: int, grad: NDArray, state: State, rules: Rules, pull: NDArray
 ) -> None:  # pragma: no cover - compiled
@@ -155,7 +155,7 @@ def _add_outputs(
                     grad[i] += factor * stored[i]
 
 
-@compiled
+@inlined
 def add_fairness_gradient(
     grad: NDArray, state: State, rules: Rules, pull: NDArray
 ) -> None:  # pragma: no cover - compiled
@@ -176,7 +176,7 @@ def add_fairness_gradient(
             _add_outputs(stratum, grad, state, rules, pull)
 
 
-@compiled
+@inlined
 def dual_step(state: State, rules: Rules, unit: float) -> None:  # pragma: no cover - compiled
     """Raise the fairness weight while the decisions' gap exceeds the target, else lower it.
 

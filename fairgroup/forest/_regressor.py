@@ -321,11 +321,14 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
         -------
         y_pred : ndarray of shape (n_samples,)
         """
-        outputs = self._pass(X)[0][:, 0]
+        return self._predict_checked(self._checked(X))
+
+    def _predict_checked(self, rows: Floats) -> Floats:
+        outputs = self._pass(rows)[0][:, 0]
         if not self._rules.scale_target or self._state.target[0] == 0:
             return outputs
-        rows, mean, squares = self._state.target
-        return mean + (np.sqrt(squares / rows) if squares > 0 else 1.0) * outputs
+        n, mean, squares = self._state.target
+        return mean + (np.sqrt(squares / n) if squares > 0 else 1.0) * outputs
 
     @property
     def leaf_values_(self) -> Floats:

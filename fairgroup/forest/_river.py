@@ -1,4 +1,8 @@
-"""A forest as a river model: one row at a time, features and groups in one mapping."""
+"""A forest as a river model: one row at a time, features and groups in one mapping.
+
+Rows are checked here and go straight to the compiled loop; only the first one, and attributes not
+met before, go through the estimator's own checks, which are made for tables.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +131,7 @@ def _classifier_methods(rows: _Rows) -> dict[str, Callable]:
     def predict_proba_one(self: Any, x: dict[str, Any]) -> dict[Any, float]:
         if not rows.started:
             return {}
-        shares = estimator.predict_proba(_like_fitted(rows, x))[0]
+        shares = estimator._probabilities(estimator._pass(rows.values(x))[0])[0]
         return dict(zip(estimator.classes_.tolist(), shares.tolist(), strict=True))
 
     return {"learn_one": learn_one, "predict_proba_one": predict_proba_one}
@@ -144,12 +148,6 @@ def _regressor_methods(rows: _Rows) -> dict[str, Callable]:
     def predict_one(self: Any, x: dict[str, Any]) -> float:
         if not rows.started:
             return 0.0
-        return float(estimator.predict(_like_fitted(rows, x))[0])
+        return float(estimator._predict_checked(rows.values(x))[0])
 
     return {"learn_one": learn_one, "predict_one": predict_one}
-
-
-def _like_fitted(rows: _Rows, x: dict[str, Any]) -> Any:
-    """The row with names if the model knows names, else as an array."""
-    named = hasattr(rows.estimator, "feature_names_in_")
-    return rows.frame(x) if named else rows.values(x)

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairgroup.forest._fairness_kernels import add_fairness_gradient, add_row, dual_step
-from fairgroup.forest._kernels import backward, compiled, forward, leaf_gradient, leaf_values
+from fairgroup.forest._kernels import (
+    backward,
+    compiled,
+    forward,
+    inlined,
+    leaf_gradient,
+    leaf_values,
+)
 from fairgroup.forest._state import (
     ALARM,
     CORRECT,
@@ -127,7 +134,7 @@ def _watch_saturation(node: NDArray, counters: NDArray) -> None:  # pragma: no c
         counters[SATURATED_ROWS] = counters[SATURATED] = 0
 
 
-@compiled
+@inlined
 def _snapshot(state: State) -> None:  # pragma: no cover - compiled
     """Keep the tally at evenly spaced rows; when there is no more room, keep every second one."""
     counters, history = state.counters, state.history
@@ -181,7 +188,7 @@ def _task_factor(
     return -share / max(out[int(label)], SMALLEST)
 
 
-@compiled
+@inlined
 def _add_task(label: float, share: float, rules: Rules, room: Room) -> None:  # pragma: no cover
     """Add the gradient of a row's share of the loss: a multiple of the gradient of one output."""
     factor = _task_factor(label, room.out, share, rules)
@@ -198,7 +205,7 @@ def _add_task(label: float, share: float, rules: Rules, room: Room) -> None:  # 
         leaves[i] += factor * room.leaf_grad[i]
 
 
-@compiled
+@inlined
 def _step(grad: NDArray, state: State, rules: Rules) -> None:  # pragma: no cover - compiled
     """One step of the optimiser; Adam's epsilon stands beside the uncorrected second moment."""
     theta, momentum, velocity = state.theta, state.momentum, state.velocity
@@ -225,7 +232,7 @@ def _loss(label: float, out: NDArray, rules: Rules) -> float:  # pragma: no cove
     return -np.log(max(out[int(label)], SMALLEST))
 
 
-@compiled
+@inlined
 def _record_decision(out: NDArray, group: int, n_classes: int, tally: Tally) -> None:
     """Count a decision when it is taken."""
     tally.head[ROWS] += 1.0
@@ -234,7 +241,7 @@ def _record_decision(out: NDArray, group: int, n_classes: int, tally: Tally) -> 
         tally.soft[group, 0, c] += out[c]
 
 
-@compiled
+@inlined
 def _record_label(label: float, out: NDArray, group: int, rules: Rules, tally: Tally) -> None:
     """Count a decision when its label is known."""
     loss = _loss(label, out, rules)
@@ -251,7 +258,7 @@ def _record_label(label: float, out: NDArray, group: int, rules: Rules, tally: T
         tally.soft[group, 1 + row, c] += out[c]
 
 
-@compiled
+@inlined
 def _decide_row(
     i: int,
     group: int,
@@ -274,7 +281,7 @@ def _decide_row(
     _watch_saturation(room.node, state.counters)
 
 
-@compiled
+@inlined
 def _learn_label(
     label: float,
     out: NDArray,
@@ -293,7 +300,7 @@ def _learn_label(
     _add_task(label, share, rules, room)
 
 
-@compiled
+@inlined
 def _enter_statistics(
     label: float,
     out: NDArray,
@@ -310,7 +317,7 @@ def _enter_statistics(
     add_row(stratum, group, state, rules, room)
 
 
-@compiled
+@inlined
 def _update(state: State, rules: Rules, room: Room) -> None:  # pragma: no cover - compiled
     """Make one step with the gradient of the task and of the fairness term."""
     if rules.fair:
