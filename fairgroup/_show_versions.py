@@ -11,7 +11,26 @@ from fairgroup._version import __version__
 __all__ = ["show_versions", "versions"]
 
 _CORE = ("numpy", "scipy", "scikit-learn", "pandas", "narwhals", "joblib", "numba", "fairlearn")
-_OPTIONAL = ("torch", "skorch", "cvxpy", "matplotlib", "jinja2", "pooch", "pyarrow", "lightgbm")
+_OPTIONAL = (
+    "torch",
+    "skorch",
+    "cvxpy",
+    "matplotlib",
+    "jinja2",
+    "pooch",
+    "pyarrow",
+    "polars",
+    "lightgbm",
+    "xgboost",
+    "xgboost-cpu",
+    "shap",
+    "lime",
+    "river",
+    "flwr",
+    "dask",
+    "distributed",
+    "skops",
+)
 
 
 def versions(*, optional: bool = True) -> dict[str, str]:
@@ -30,6 +49,9 @@ def versions(*, optional: bool = True) -> dict[str, str]:
 def show_versions() -> None:
     """Print the system and the versions of fairgroup's dependencies, for a bug report.
 
+    Numerical results can also depend on the linear algebra library and on the number of threads,
+    which are printed last. Optional libraries that are not installed are left out.
+
     Examples
     --------
     >>> import fairgroup
@@ -39,3 +61,17 @@ def show_versions() -> None:
     print(f"system: {platform.platform()}")
     for name, version in versions().items():
         print(f"{name}: {version}")
+    for pool in _thread_pools():
+        print(pool)
+
+
+def _thread_pools() -> list[str]:
+    """Return one line per loaded library that has threads of its own, in scikit-learn's words."""
+    import numpy  # noqa: F401  # loads the linear algebra library that is asked about
+    from threadpoolctl import threadpool_info  # comes with scikit-learn
+
+    return [
+        f"{pool['internal_api']}: {pool.get('version') or 'version unknown'}, "
+        f"{pool['num_threads']} thread(s)"
+        for pool in threadpool_info()
+    ]

@@ -80,6 +80,11 @@ class SensitiveColumns(MetaEstimatorMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         Their names, where X has them.
 
+    See Also
+    --------
+    GroupEncoder : Forms the groups; estimators take one as ``encoder``.
+    fairgroup.metrics.fairness_scorer : Scorer that takes the groups out of X in the same way.
+
     Examples
     --------
     >>> from fairlearn.postprocessing import ThresholdOptimizer
