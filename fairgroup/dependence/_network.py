@@ -185,11 +185,10 @@ def _start(model: Any, X: Floats, objective: Objective, *, warm: bool) -> tuple[
 
 def _run(net: Any, rows: TensorRows, model: Any, callbacks: list[Any]) -> None:
     """Let skorch run the epochs; draws of dropout follow the model's seed."""
+    # The means first: early stopping ends the epoch's callbacks.
     means = ("train_mean_loss", "train_penalty")
-    net.callbacks = [
-        *callbacks,
-        *((name, PassthroughScoring(name, on_train=True)) for name in means),
-    ]
+    net.callbacks = [(name, PassthroughScoring(name, on_train=True)) for name in means]
+    net.callbacks += callbacks
     net.initialize_callbacks()
     shuffle = net.batch_size < len(rows)
     net.iterator_train = partial(RowBatches, generator=model._generator if shuffle else None)

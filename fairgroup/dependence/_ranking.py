@@ -83,8 +83,8 @@ def rank(values: Any) -> Ranking:
     # The median is subtracted, one of the values: equal predictions stay equal, and predictions
     # that are all equal become zeros, which the mean would miss by rounding.
     if isinstance(values, np.ndarray):
-        wide, order = values.astype(np.float64), np.argsort(values, kind="stable")
-        return Ranking(wide - wide[order[len(order) // 2]], order, np)
+        numbers, places = values.astype(np.float64), np.argsort(values, kind="stable")
+        return Ranking(numbers - numbers[places[len(places) // 2]], places, np)
     import torch
 
     wide = values.detach().to(torch.float64)

@@ -128,6 +128,7 @@ class Steps:
     def terms(self, raw: Any, target: dict[str, Any]) -> tuple[Any, Any]:
         """Return mean loss and penalty of a batch as tensors."""
         loss = (target["weight"] * self._nll(raw, target)).sum() / target["weight"].sum()
+        require_finite(loss)
         kernel = self._kernel(target["index"])
         if kernel is None:
             return loss, raw.new_zeros(())
@@ -143,6 +144,7 @@ class Steps:
                 raw = self._replayed(module, X[chunk], seed + chunk.start)
                 seen.append(self._seen(raw, _part(target, chunk)))
         kernel, predictions = self._kernel(target["index"]), torch.cat(seen)
+        require_finite(predictions.sum())
         penalty, force = 0.0, torch.zeros_like(predictions)
         if kernel is not None:
             penalty, force = value_and_gradient(kernel, predictions)
@@ -204,11 +206,6 @@ class PenalisedNet(skorch.NeuralNet):  # type: ignore[name-defined]
         self._set_training(True)
         self._zero_grad_optimizer()
         loss, penalty = self.steps.backward(self.module_, *batch)
-        if not torch.isfinite(loss + penalty):
-            raise ValueError(
-                "Training diverged: the loss is not finite. Lower learning_rate or "
-                "fairness_weight, or scale the features."
-            )
         self.optimizer_.step()
         return self._noted("train", loss, penalty)
 
@@ -221,6 +218,15 @@ class PenalisedNet(skorch.NeuralNet):  # type: ignore[name-defined]
         self.history.record_batch(f"{prefix}_mean_loss", float(loss) * self.steps.objective.unit)
         self.history.record_batch(f"{prefix}_penalty", float(penalty))
         return {"loss": loss + self.steps.fairness_weight * penalty, "y_pred": None}
+
+
+def require_finite(value: Any) -> None:
+    """Raise where training has diverged."""
+    if not torch.isfinite(value):
+        raise ValueError(
+            "Training diverged: the loss is not finite. Lower learning_rate or fairness_weight, "
+            "or scale the features."
+        )
 
 
 def _part(target: dict[str, Any], rows: slice) -> dict[str, Any]:
