@@ -14,7 +14,7 @@ test docs: export OPENBLAS_NUM_THREADS = 1
 test docs: export MKL_NUM_THREADS = 1
 test docs: export MPLBACKEND = Agg
 
-.PHONY: help demo test lint types docs format bench clean
+.PHONY: help demo test lint types docs format bench notebooks clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make types   mypy on the package"
 	@echo "make docs    build the documentation into docs/_build/html, warnings are errors"
 	@echo "make bench   run every benchmark (long)"
+	@echo "make notebooks  run the tutorial notebooks in place (on the files in FAIRGROUP_DATA_HOME)"
 	@echo "make clean   remove the environment and everything that was built"
 	@echo "PYTHON=python3.12 chooses the interpreter, VENV=folder the environment."
 
@@ -52,8 +53,11 @@ docs: $(VENV)/.doc
 bench: $(VENV)/.bench
 	set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
+notebooks: $(VENV)/.test
+	$(BIN)/jupyter-execute --inplace examples/notebooks/*.ipynb
+
 clean:
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated docs/benchmarks docs/sg_execution_times.rst
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated docs/benchmarks docs/tutorials docs/sg_execution_times.rst
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis report.html
 
 $(VENV)/.python:
