@@ -12,8 +12,9 @@ _INDEX = """\
 Tutorials
 =========
 
-Two data sets that every paper uses, from the first table to a defended choice. The notebooks were run on the real
-data and are shown as they came out; the files are in ``examples/notebooks``.
+Two data sets that every paper uses, from the first table to a defended choice. The notebooks
+were run on the real data and are shown as they came out; the files are in
+``examples/notebooks``.
 
 .. toctree::
    :maxdepth: 1
