@@ -21,10 +21,14 @@ class GroupsShown:
 
     def _groups_seen(self) -> Iterable[tuple[str, str]]:
         """Name and description (such as its number of rows) of each group; by default those of
-        ``encoder_``.
+        ``encoder_``, else of the fitted model inside, or its last step.
         """
-        encoder = getattr(self, "encoder_", None)
-        return encoder._groups_seen() if isinstance(encoder, GroupsShown) else []
+        for name in ("encoder_", "estimator_", "best_estimator_"):
+            known = getattr(self, name, None)
+            known = known.steps[-1][1] if hasattr(known, "steps") else known
+            if isinstance(known, GroupsShown):
+                return known._groups_seen()
+        return []
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Tables:
         theirs: Any = super()
