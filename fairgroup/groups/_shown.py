@@ -24,7 +24,7 @@ class GroupsShown:
         ``encoder_``, else of the fitted model inside, or its last step.
         """
         for name in ("encoder_", "estimator_", "best_estimator_"):
-            known = getattr(self, name, None)
+            known: Any = getattr(self, name, None)
             known = known.steps[-1][1] if hasattr(known, "steps") else known
             if isinstance(known, GroupsShown):
                 return known._groups_seen()
