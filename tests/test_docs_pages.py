@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -169,4 +170,16 @@ class TestFiguresInPages:
     def test_in_a_sentence(self, results):
         (node,), messages = results.result_role("", "", "one | ours | {error:.1%}", 1, None)
         assert node.astext() == "12.3%"
+        assert not messages
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "user_guide").glob("*.rst")), ids=lambda p: p.stem
+)
+def test_every_figure_in_a_sentence_is_recorded(page, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    module = extension("results")
+    for text in re.findall(r":result:`([^`]+)`", page.read_text(encoding="utf-8")):
+        (node,), messages = module.result_role("", "", " ".join(text.split()), 1, None)
+        assert node.astext()
         assert not messages

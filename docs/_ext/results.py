@@ -91,6 +91,8 @@ def filled(
 
     def value(match: re.Match[str]) -> str:
         name, form = match.group(1).strip(), match.group(2)
+        if f"{name}:{form}" in row:  # a column whose name holds a colon
+            name, form = f"{name}:{form}", None
         if written is not None and (name in written or name.isdigit()):
             return written.get(name, "")
         source = row
