@@ -172,7 +172,8 @@ def _fit_stage(
 ) -> LinearFit:
     target, loss = objective.target, objective.loss
     start = loss.start(target.y, target.weights, target.offset)
-    problem = _Problem(design, objective, fairness_weight, alpha, loss.scale(target.y), start)
+    scale = loss.scale(target.y, target.weights)
+    problem = _Problem(design, objective, fairness_weight, alpha, scale, start)
     run = _Run(problem, max_iter)
     if warm is not None:
         theta = _from_warm(problem, warm)

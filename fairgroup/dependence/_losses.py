@@ -74,9 +74,10 @@ class Loss(ABC):
     def check(self, y: Floats) -> None:  # noqa: B027 (most losses allow any number)
         """Raise for a target that the loss does not allow."""
 
-    def scale(self, y: Floats) -> float:
+    def scale(self, y: Floats, weights: Floats) -> float:
         """Return how much scores vary: that of the target where they have its units."""
-        spread = float(np.std(y))
+        mean = float(np.average(y, weights=weights))
+        spread = float(np.sqrt(np.average((y - mean) ** 2, weights=weights)))
         return spread if spread > 0 else 1.0
 
     def inverse(self, raw: Any) -> Any:
@@ -199,7 +200,7 @@ class PowerLoss(Loss):
             name = "poisson" if self.power == 1 else "gamma" if self.power == 2 else "tweedie"
             raise ValueError(f'y must be {needed} for loss="{name}"; row {row} is {y[row]:g}.')
 
-    def scale(self, y: Floats) -> float:
+    def scale(self, y: Floats, weights: Floats) -> float:
         """Return 1: scores are logarithms."""
         return 1.0
 
@@ -234,7 +235,7 @@ class LogLoss(Loss):
         share = float(np.average(y, weights=weights))
         return float(np.log(share) - np.log1p(-share))
 
-    def scale(self, y: Floats) -> float:
+    def scale(self, y: Floats, weights: Floats) -> float:
         """Return 1: scores are log-odds."""
         return 1.0
 
@@ -279,7 +280,7 @@ class MultinomialLoss(Loss):
         logs = np.log(shares / shares.sum())
         return logs - logs.mean()
 
-    def scale(self, y: Floats) -> float:
+    def scale(self, y: Floats, weights: Floats) -> float:
         """Return 1: scores are logarithms."""
         return 1.0
 

@@ -206,7 +206,7 @@ def _module(model: Any, n_inputs: int, objective: Objective) -> Any:
     start = objective.loss.start(target.y, target.weights, target.offset)
     n_outputs = len(np.atleast_1d(start))
     network = multilayer(n_inputs, model.hidden_layer_sizes, n_outputs, model.dropout)
-    return ScaledScores(network, start, objective.loss.scale(target.y))
+    return ScaledScores(network, start, objective.loss.scale(target.y, target.weights))
 
 
 def _rows(X: Floats, objective: Objective, like: Any) -> TensorRows:

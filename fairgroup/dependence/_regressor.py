@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -372,6 +373,11 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
             row = int(bad.argmax())
             raise ValueError(f"exposure must be positive and finite; row {row} is {factors[row]}.")
         return np.log(factors)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = self.loss in ("poisson", "gamma", "tweedie")
+        return tags
 
     def _set_coefficients(self, intercept: Floats, coef: Floats) -> None:
         self.intercept_, self.coef_ = float(intercept[0]), coef[:, 0].copy()

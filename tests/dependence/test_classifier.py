@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -239,6 +242,32 @@ class TestAround:
 
     def test_the_linear_model_has_no_partial_fit(self):
         assert not hasattr(DistanceCovarianceClassifier(), "partial_fit")
+
+
+def test_linear_models_need_no_torch():
+    code = """
+import sys
+import numpy as np
+
+class NotThere:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "skorch"):
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, NotThere())
+from fairgroup.dependence import DistanceCovarianceClassifier, FairnessPath
+X, y, sex = np.random.default_rng(0).normal(size=(40, 2)), [0, 1] * 20, [0, 0, 1, 1] * 10
+path = FairnessPath(DistanceCovarianceClassifier(), fairness_weights=[0, 1], n_seeds=1)
+print(path.fit(X, y, sensitive_features=sex).predict(X).shape)
+model = DistanceCovarianceClassifier(model="mlp")
+try:
+    model.fit(X, y, sensitive_features=sex)
+except ImportError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("(40,)")
+    assert "This needs torch" in run.stdout
 
 
 class TestBadInput:
