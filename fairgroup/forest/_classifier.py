@@ -68,7 +68,8 @@ class AranyaniClassifier(ClassifierMixin, DecisionNumbers, AranyaniBase):
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-7
         Of Adam; epsilon stands beside the root of the uncorrected second moment.
     dual_learning_rate : float, default=0.005
-        Change of the fairness weight per row and per unit of excess over ``max_unfairness``.
+        Change of the fairness weight per row and per unit of excess over ``max_unfairness``. The
+        default was chosen on a simulated stream, the lending sample and Adult.
     batch_size : int, default=1
         Rows per step. Another algorithm, not an option for speed: with more rows per step there
         are fewer steps, and the learning rate must be raised. Batches are cut within each call.
@@ -83,7 +84,7 @@ class AranyaniClassifier(ClassifierMixin, DecisionNumbers, AranyaniBase):
         Standard deviation of the first node weights; "sqrt": ``1 / sqrt(n_features + 1)``.
     encoder : GroupEncoder, default=None
         How ``sensitive_features`` become groups; a fitted one in a ``FrozenEstimator`` stays as it
-        is. Rows that it ignores train the task only.
+        is. Rows that it ignores train the task and enter no statistics of groups.
     random_state : int, RandomState instance or None, default=None
         For the first parameters and ``shuffle``.
 
