@@ -107,4 +107,5 @@ def write_pages(app: Any, config: Any) -> None:
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
     app.connect("config-inited", write_pages)
+    app.setup_extension("benchmark_figures")
     return {"parallel_read_safe": True}
