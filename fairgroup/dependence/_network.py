@@ -145,7 +145,7 @@ def scores_of(model: Any, X: Floats) -> Floats:
     like = next(module.parameters())
     with torch.no_grad():
         parts = [
-            module(torch.as_tensor(X[i : i + CHUNK], dtype=like.dtype, device=like.device))
+            module(torch.tensor(X[i : i + CHUNK], dtype=like.dtype, device=like.device))
             for i in range(0, len(X), CHUNK)
         ]
     raw = torch.cat(parts).to(torch.float64).cpu().numpy()
@@ -222,7 +222,7 @@ def _rows(X: Floats, objective: Objective, like: Any) -> TensorRows:
         for name, column in columns.items()
     }
     tensors["index"] = torch.arange(n, device=like.device)
-    return TensorRows(torch.as_tensor(X, dtype=like.dtype, device=like.device), tensors)
+    return TensorRows(torch.tensor(X, dtype=like.dtype, device=like.device), tensors)
 
 
 def _split(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fairgroup.dependence import (
     DependencePenalty,
@@ -252,3 +253,27 @@ def test_a_fitted_network_is_pickled_without_the_rows(table):
     X = np.tile(table[0], (20, 1))
     larger = fit((X, np.tile(table[1], 20), pd.concat([table[2]] * 20)), max_iter=3)
     assert len(pickle.dumps(larger)) < 1.2 * len(pickle.dumps(model)) + 20_000
+
+
+SINGLE_PRECISION = "networks compute in single precision, so that 1e-7 is not kept"
+FAILED = {
+    "check_sample_weight_equivalence_on_dense_data": SINGLE_PRECISION,
+    "check_methods_subset_invariance": SINGLE_PRECISION,
+}
+SMALL = {
+    "model": "mlp",
+    "hidden_layer_sizes": (32,),
+    "learning_rate": 0.02,
+    "max_iter": 60,
+    "early_stopping": False,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::fairgroup.exceptions.FairnessWarning")
+@parametrize_with_checks(
+    [DistanceCovarianceClassifier(**SMALL), DistanceCovarianceRegressor(**SMALL)],
+    expected_failed_checks=lambda estimator: FAILED,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
