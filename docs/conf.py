@@ -35,7 +35,9 @@ extensions = [
     "myst_nb",
     "notebook_pages",
 ]
+# The gallery writes a notebook beside every page; myst-nb would read both as the same document.
 exclude_patterns = ["_build", "_ext", "_templates", "**/GALLERY_HEADER.rst"]
+exclude_patterns += ["auto_examples/*.ipynb", "auto_examples/**/*.ipynb"]
 templates_path = ["_templates"]
 default_role = "code"
 nitpicky = (
