@@ -112,8 +112,8 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
     unfairness_ : float
         Penalty on the training rows at the end; NaN without protected attributes.
     duality_gap_ : float
-        Only with ``max_unfairness``: no model of the family that keeps to the limit has a loss
-        lower by more than this, provided that the fit is a global minimum at its strength.
+        Only with ``max_unfairness``: no model of the family that keeps to the limit has a mean
+        loss lower by more than this, provided that the fit is a global minimum at its strength.
     optimality_ : float
         "linear": largest component of the gradient at the end.
     penalty_method_ : str or None
@@ -134,7 +134,8 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
     -----
     The objective is not convex in the coefficients, because the kernel of the penalty has both
     signs; "linear" certifies a stationary point (``optimality_``), and starts from the
-    unpenalised fit. Row weights count in the loss and in the penalty, which then is the weighted
+    unpenalised fit. With several classes the penalty is the sum over the classes' probabilities,
+    each by itself; `DependencePenalty` has the joint form. Row weights count in the loss and in the penalty, which then is the weighted
     V-statistic instead of the unbiased one.
 
     References

@@ -212,7 +212,8 @@ class DependenceModel(GroupConsumer, BaseEstimator):
     def _report_limit(self, reached: bool) -> None:
         limit = self.max_unfairness
         assert limit is not None
-        self.duality_gap_ = self.fairness_weight_ * max(0.0, limit - self.unfairness_)
+        unit = self._unit if self._unit_free else 1.0
+        self.duality_gap_ = unit * self.fairness_weight_ * max(0.0, limit - self.unfairness_)
         if not reached:
             warnings.warn(
                 f"max_unfairness={limit:g} was not reached: the penalty is "

@@ -117,8 +117,8 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
     unfairness_ : float
         Penalty on the training rows at the end; NaN without protected attributes.
     duality_gap_ : float
-        Only with ``max_unfairness``: no model of the family that keeps to the limit has a loss
-        lower by more than this, provided that the fit is a global minimum at its strength.
+        Only with ``max_unfairness``: no model of the family that keeps to the limit has a mean
+        loss lower by more than this, provided that the fit is a global minimum at its strength.
     optimality_ : float
         "linear": largest component of the gradient at the end.
     penalty_method_ : str or None

@@ -194,9 +194,13 @@ class TestLimit:
         model = fit(table, max_unfairness=limit)
         assert 0.9 * limit <= model.unfairness_ <= limit
         assert model.fairness_weight_ > 0
-        assert model.duality_gap_ == pytest.approx(
-            model.fairness_weight_ * (limit - model.unfairness_)
-        )
+        share = np.mean(table[1] == "yes")
+        entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+        slack = limit - model.unfairness_
+        assert model.duality_gap_ == pytest.approx(entropy * model.fairness_weight_ * slack)
+        # The certificate: a model that keeps to the limit and is better by more is not found.
+        nearer = fit(table, max_unfairness=model.unfairness_)
+        assert nearer.loss_curve_[-1] >= model.loss_curve_[-1] - model.duality_gap_ - 1e-4
         stronger = fit(table, fairness_weight=2 * model.fairness_weight_)
         assert stronger.loss_curve_[-1] > model.loss_curve_[-1]
 
