@@ -135,8 +135,8 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
     The objective is not convex in the coefficients, because the kernel of the penalty has both
     signs; "linear" certifies a stationary point (``optimality_``), and starts from the
     unpenalised fit. With several classes the penalty is the sum over the classes' probabilities,
-    each by itself; `DependencePenalty` has the joint form. Row weights count in the loss and in the penalty, which then is the weighted
-    V-statistic instead of the unbiased one.
+    each by itself; `DependencePenalty` has the joint form. Row weights count in the loss and in
+    the penalty, which then is the weighted V-statistic instead of the unbiased one.
 
     References
     ----------
