@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fairgroup.dependence._losses import make_loss
 from fairgroup.dependence._objective import PENALISE, Objective, Target, exposed
-from fairgroup.dependence._penalty import PreparedPenalty
+from fairgroup.dependence._prepared_penalty import PreparedPenalty
 
 __all__ = ["BoostingObjective"]
 

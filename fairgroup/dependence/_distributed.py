@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairgroup.dependence._penalty import PreparedPenalty
+from fairgroup.dependence._prepared_penalty import PreparedPenalty
 from fairgroup.dependence._torch_function import value_and_gradient
 from fairgroup.utils._optional import require
 

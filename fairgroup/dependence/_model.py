@@ -16,7 +16,8 @@ from fairgroup.dependence._dual import smallest_weight
 from fairgroup.dependence._linear import Coefficients, LinearFit, WhitenedDesign, fit_linear
 from fairgroup.dependence._losses import Loss
 from fairgroup.dependence._objective import Objective, Target
-from fairgroup.dependence._penalty import DependencePenalty, PreparedPenalty
+from fairgroup.dependence._penalty import DependencePenalty
+from fairgroup.dependence._prepared_penalty import PreparedPenalty
 from fairgroup.exceptions import FairnessWarning
 from fairgroup.groups import SensitiveEncoder
 from fairgroup.groups._consume import GroupConsumer

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairgroup.dependence._losses import Loss
-from fairgroup.dependence._penalty import PreparedPenalty
+from fairgroup.dependence._prepared_penalty import PreparedPenalty
 
 __all__ = ["PENALISE", "Objective", "Target", "Terms", "exposed"]
 
