@@ -108,4 +108,5 @@ def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
     app.connect("config-inited", write_pages)
     app.setup_extension("benchmark_figures")
+    app.setup_extension("dependence_figure")
     return {"parallel_read_safe": True}
