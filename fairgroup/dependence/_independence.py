@@ -47,6 +47,13 @@ class IndependenceTest:
         "chi2" or "permutation".
     null : ndarray of shape (n_permutations,)
         Statistics of permuted predictions; empty for "chi2".
+
+    Examples
+    --------
+    >>> from fairgroup.dependence import independence_test
+    >>> test = independence_test([1, 2, 3, 4, 5, 6], list("ababab"), method="chi2")
+    >>> test.p_value > test.level
+    True
     """
 
     statistic: float

@@ -61,8 +61,14 @@ def joint_distance_covariance(
     decompose : bool, default=False
         Return a Series with one term per combination of at least two variables, which sum to the
         value, instead of the value.
-    encoder, sample_weight, return_grad, method
-        As in `distance_covariance`.
+    encoder : SensitiveEncoder or None, default=None
+        How attributes become numbers.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Row weights, for "V" only.
+    return_grad : bool, default=False
+        Return the exact gradient with respect to `y_pred` as well.
+    method : {"auto", "dense", "sort", "cells", "blocked", "tiles"}, default="auto"
+        Algorithm, as in `distance_covariance`.
 
     Returns
     -------

@@ -132,11 +132,23 @@ def concatenated_distance_covariance(
 
     Parameters
     ----------
-    y_pred, sensitive_features, estimator, encoder, sample_weight, return_grad, method
-        As in `distance_covariance`.
+    y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs), or torch.Tensor
+        Predictions.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
+        Protected attributes of any type.
+    estimator : {"U", "V"}, default="U"
+        Unbiased or biased statistic, as in `distance_covariance`.
+    encoder : SensitiveEncoder or None, default=None
+        How attributes become numbers.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Row weights, for "V" only.
+    return_grad : bool, default=False
+        Return the exact gradient with respect to `y_pred` as well.
     by_attribute : bool, default=False
         Return a Series with the distance covariance of every attribute by itself, the
         remainder (``"remainder"``) and their sum (``"total"``) instead of the value.
+    method : {"auto", "dense", "sort", "cells", "blocked", "tiles"}, default="auto"
+        Algorithm, as in `distance_covariance`.
 
     Returns
     -------
@@ -210,10 +222,20 @@ def distance_correlation(
     ----------
     y_pred : array-like of shape (n_samples,), or torch.Tensor
         Predictions.
-    sensitive_features, estimator, encoder, sample_weight, return_grad, method
-        As in `distance_covariance`.
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns)
+        Protected attributes of any type.
+    estimator : {"U", "V"}, default="U"
+        Unbiased or biased statistic, as in `distance_covariance`.
     squared : bool, default=True
         Return dCor^2. The root is defined for "V" only.
+    encoder : SensitiveEncoder or None, default=None
+        How attributes become numbers.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Row weights, for "V" only.
+    return_grad : bool, default=False
+        Return the exact gradient with respect to `y_pred` as well.
+    method : {"auto", "dense", "sort", "cells", "blocked", "tiles"}, default="auto"
+        Algorithm, as in `distance_covariance`.
 
     Returns
     -------
