@@ -56,7 +56,7 @@ def test_drawn_where_asked_and_refused_before_the_pilot(split_groups):
     import matplotlib.pyplot as plt
 
     model = AdaptiveGroupSampler(Ridge(), budget=300).start(["a", "b"])
-    with pytest.raises(ValueError, match="nothing has been bought"):
+    with pytest.raises(ValueError, match="Nothing has been bought"):
         SamplingDisplay.from_estimator(model)
     model.tell_scores([0.5, 0.6], [20, 20])
     _, axes = plt.subplots(1, 2)
