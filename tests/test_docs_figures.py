@@ -28,7 +28,8 @@ def test_streams_are_drawn_with_every_method_that_has_rows(figures, tmp_path):
     rows = [
         row("paper", 0.1, 80, **{"parity sd": 0.01, "accuracy sd": 1}),
         row("defaults", 0.05, 82, **{"accuracy sd": None}),
-        row("river HT", 0.13, 81),
+        row("river HT", 0.13, 81, rows=100),
+        row("river HAT", 0.13, 81, rows=50),
         row("majority of preset", 0, 75),
         row("majority of preset", 0.2, 83),
     ]
@@ -38,6 +39,7 @@ def test_streams_are_drawn_with_every_method_that_has_rows(figures, tmp_path):
     for text in ("published", "defaults", "river HT", "majority lines", *figures.STREAMS.values()):
         assert f"<!-- {text} -->" in drawn
     assert "<!-- preset (our run) -->" not in drawn
+    assert "<!-- river HAT -->" not in drawn  # it ran on fewer rows
 
 
 def test_the_same_results_give_the_same_bits(figures, tmp_path):

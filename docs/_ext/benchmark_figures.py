@@ -53,8 +53,10 @@ def draw_stream(axis: Any, rows: Rows, title: str) -> None:
     """One data set."""
     for method in CURVES:
         draw_curve(axis, rows, method)
+    longest = max(r.get("rows") or 0 for r in rows)
     for method, marker in TREES.items():
-        for row in (r for r in rows if r["method"] == method):
+        # A peer that ran on the first rows only met another stream.
+        for row in (r for r in rows if r["method"] == method and r.get("rows", 0) == longest):
             axis.plot(
                 row["parity"], row["accuracy"], marker, color="C2", label=method, linestyle="none"
             )
