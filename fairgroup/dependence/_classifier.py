@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
-    r"""Classifier whose probabilities are kept independent of all protected attributes at once.
+    """Classifier whose probabilities are kept independent of all protected attributes at once.
 
     Minimises the cross-entropy plus a distance covariance between the predicted probabilities and
     the protected attributes, which may be categorical, ordered or continuous, and which are not

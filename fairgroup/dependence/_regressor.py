@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
-    r"""Regressor whose predictions are kept independent of all protected attributes at once.
+    """Regressor whose predictions are kept independent of all protected attributes at once.
 
     Minimises a loss plus a distance covariance between predictions and protected attributes, which
     may be categorical, ordered or continuous, and which are not needed for predictions. Numbers,
