@@ -88,6 +88,8 @@ class AranyaniPath:
         line : DataFrame of shape (n_points, 3)
             ``p``, expected ``accuracy`` and expected ``parity``. A method is of use above it.
         """
+        if np.isnan(self.majority_share):
+            raise ValueError("There is a majority line for classes only, not for numbers.")
         first = self.summary().iloc[0]
         p = np.linspace(0.0, 1.0, n_points)
         accuracy = p * first["accuracy"] + (1.0 - p) * self.majority_share
@@ -155,7 +157,8 @@ def aranyani_path(
     Raises
     ------
     ValueError
-        For an empty grid.
+        For an empty grid, and for an estimator whose fairness weight means nothing
+        (``constraint=None``) or moves (``max_unfairness``).
 
     Examples
     --------
@@ -175,11 +178,19 @@ def aranyani_path(
     >>> path.runs[["fairness_weight", "random_state"]].to_numpy().tolist()
     [[0.0, 0.0], [1.0, 0.0]]
     """
-    grid = [(float(w), int(s)) for w, s in product(fairness_weights, random_states)]
-    if not grid:
-        raise ValueError("fairness_weights and random_states must each have at least one value.")
+    grid = _grid(fairness_weights, random_states)
     first = clone(AranyaniClassifier() if estimator is None else estimator)
     first.set_params(fairness_weight=max(w for w, _ in grid))._validate_params()
+    if first.constraint is None and first.fairness_weight > 0:
+        raise ValueError(
+            "estimator has constraint=None, under which fairness_weights have no effect: name a "
+            "constraint."
+        )
+    if first.max_unfairness is not None:
+        raise ValueError(
+            f"estimator has max_unfairness={first.max_unfairness}, under which the weight moves: "
+            "a grid of fairness_weights needs max_unfairness=None."
+        )
     features, labels = first._check_batch(X, y, first=True, least=1)
     encoder, codes = first._encode(sensitive_features, len(features), None)
 
@@ -203,6 +214,21 @@ def aranyani_path(
         names = ["fairness_weight", "random_state"]
         over_time = pd.concat({at: model.history() for at, model in named.items()}, names=names)
     return AranyaniPath(runs, share, over_time, named if keep_models else {})
+
+
+def _grid(
+    fairness_weights: Sequence[float], random_states: Iterable[int]
+) -> list[tuple[float, int]]:
+    given = {"fairness_weights": fairness_weights, "random_states": random_states}
+    for name, values in given.items():
+        if not isinstance(values, Iterable):
+            raise TypeError(
+                f"{name} must be a sequence of numbers, such as [0, 1]; got {values!r}."
+            )
+    grid = [(float(w), int(s)) for w, s in product(fairness_weights, random_states)]
+    if not grid:
+        raise ValueError("fairness_weights and random_states must each have at least one value.")
+    return grid
 
 
 def _numbers(weight: float, seed: int, model: AranyaniBase) -> dict[str, float]:

@@ -82,5 +82,16 @@ def test_bad_input(stream):
         aranyani_path(X, y, sensitive_features=groups, fairness_weights=[])
     with pytest.raises(ValueError, match="fairness_weight"):
         aranyani_path(X, y, sensitive_features=groups, fairness_weights=[1, -1])
+    with pytest.raises(TypeError, match="random_states must be a sequence"):
+        aranyani_path(X, y, sensitive_features=groups, random_states=3)
+    for name, value in (("constraint", None), ("max_unfairness", 0.1)):
+        with pytest.raises(ValueError, match=f"estimator has {name}={value}"):
+            model = AranyaniClassifier(**{name: value})
+            aranyani_path(X, y, sensitive_features=groups, estimator=model)
     with pytest.warns(FairnessWarning, match="without sensitive_features"):
         aranyani_path(X, y, sensitive_features=None, random_states=[0])
+    path = aranyani_path(
+        X, X[:, 0], sensitive_features=groups, random_states=[0], estimator=AranyaniRegressor()
+    )
+    with pytest.raises(ValueError, match="classes only"):
+        path.majority_line()
