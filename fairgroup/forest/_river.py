@@ -6,6 +6,7 @@ met before, go through the estimator's own checks, which are made for tables.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fairgroup.exceptions import FairnessWarning
 from fairgroup.forest._stream_kernels import WHOLE
 from fairgroup.utils._optional import require
 
@@ -42,6 +44,13 @@ class _Rows:
                 "A river model sees one row at a time: name all groups in groups, for example "
                 "to_river(sensitive_features=['sex'], groups=['f', 'm'])."
             )
+        if not self.sensitive and not self.started and estimator._is_fair:
+            warnings.warn(
+                "to_river was called without sensitive_features: nothing will be done for "
+                "fairness. Name the keys of x that are protected attributes.",
+                FairnessWarning,
+                stacklevel=4,
+            )
 
     @property
     def started(self) -> bool:
@@ -52,7 +61,13 @@ class _Rows:
         if self.columns is None:
             self.columns = [key for key in x if key not in self.sensitive]
         self._present(x, self.columns, "features")
-        row = np.array([[x[key] for key in self.columns]], dtype=np.float64)
+        try:
+            row = np.array([[x[key] for key in self.columns]], dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"x has a feature that is no number: {x}. Encode it, or name it in "
+                "sensitive_features of to_river if it is a protected attribute."
+            ) from error
         if not np.isfinite(row).all():
             raise ValueError(f"x has a feature that is not finite: {x}.")
         return row
@@ -125,6 +140,11 @@ def _classifier_methods(rows: _Rows) -> dict[str, Callable]:
             classes = rows.classes
             if classes is None:  # river's labels are booleans or 0 and 1
                 classes = [False, True] if isinstance(y, bool | np.bool_) else [0, 1]
+                if y not in classes:
+                    raise ValueError(
+                        f"y is {y!r}: for labels other than False and True, or 0 and 1, name all "
+                        "of them in classes of to_river."
+                    )
             rows.start(x, {"classes": np.asarray(classes)})
         rows.learn(x, y)
 

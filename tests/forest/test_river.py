@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairgroup.exceptions import UnseenGroupError
+from fairgroup.exceptions import FairnessWarning, UnseenGroupError
 from fairgroup.forest import AranyaniClassifier, AranyaniRegressor
 
 river = pytest.importorskip("river")
@@ -85,9 +85,24 @@ def test_what_it_refuses(stream):
         wrapped.learn_one({"a": 1.0, "b": 0.0, "c": 0.0}, 1)
     with pytest.raises(ValueError, match="not finite"):
         wrapped.learn_one({**x, "a": np.nan}, 1)
+    with pytest.raises(ValueError, match="no number"):
+        wrapped.learn_one({**x, "a": "text"}, 1)
     with pytest.raises(UnseenGroupError, match="Known are 'f', 'm'"):
         wrapped.learn_one({**x, "sex": "x"}, 1)
     assert wrapped.estimator.t_ == 1
+
+
+def test_labels_that_nobody_named(stream):
+    wrapped = AranyaniClassifier(constraint=None).to_river()
+    with pytest.raises(ValueError, match=r"y is 'yes'.*classes of to_river"):
+        wrapped.learn_one({"a": 1.0}, "yes")
+    wrapped.learn_one({"a": 1.0}, True)
+    assert list(wrapped.estimator.classes_) == [False, True]
+
+
+def test_without_groups_it_warns():
+    with pytest.warns(FairnessWarning, match="without sensitive_features"):
+        AranyaniRegressor().to_river()
 
 
 def test_without_groups(stream):
