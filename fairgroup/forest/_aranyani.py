@@ -176,19 +176,21 @@ class AranyaniBase(
         *,
         sensitive_features: Any,
         sensitive_groups: Any = None,
-        may_be_empty: bool = False,
     ) -> Floats:
         """Validate a batch, learn it row by row, and return the outputs (n, C) before."""
         first = not hasattr(self, "_state")
-        least = 0 if may_be_empty and hasattr(y, "__len__") and len(y) == 0 else 1
+        least = 0 if hasattr(y, "__len__") and len(y) == 0 else 1
         if first:
             self._validate_params()
         X, y = self._check_batch(X, y, first=first, least=least)
+        known = getattr(self, "encoder_", None)
         encoder, codes = self._encode(sensitive_features, len(X), sensitive_groups)
         if first:
             self._start(X.shape[1], encoder)
-        elif encoder is not self.encoder_:
+        elif encoder is not known:
             self._open_groups(encoder)
+        if encoder is not known:
+            self._warn_about_lone_group()
         self._fix_scaler(X)
         return self._run(X, y, codes, WHOLE)
 
@@ -289,7 +291,9 @@ class AranyaniBase(
         """Groups of rows to learn from; the first rows, or ``declared``, say which there are."""
         known = getattr(self, "encoder_", None)
         begun = hasattr(self, "_state") and self.t_ > 0
-        if declared is not None and known is None and not begun:
+        if declared is not None and known is not None:
+            self._transform(known, declared)  # refuses groups that are not known
+        elif declared is not None and not begun:
             known = self._encoder_for(declared)
         if n_rows == 0:
             return known, np.empty(0, dtype=np.int32)
@@ -304,10 +308,15 @@ class AranyaniBase(
 
     def _encoder_for(self, declared: Any) -> GroupEncoder:
         """Encoder of declared groups, which say nothing about sizes; a frozen one stays."""
-        if isinstance(self.encoder, FrozenEstimator):
-            return self.encoder
-        encoder = GroupEncoder() if self.encoder is None else clone(self.encoder)
-        return encoder.set_params(min_group_size=0).fit(declared)
+        encoder = GroupEncoder() if self.encoder is None else self.encoder
+        if not encoder.intersections:
+            raise ValueError(
+                f"{type(self).__name__} needs every row in one group, but the encoder has "
+                "intersections=False; set it to True."
+            )
+        if isinstance(encoder, FrozenEstimator):
+            return encoder
+        return clone(encoder).set_params(min_group_size=0).fit(declared)
 
     def _look_up(
         self, encoder: GroupEncoder | None, sensitive_features: Any, n_rows: int
@@ -328,19 +337,22 @@ class AranyaniBase(
                 "sensitive_features was given, but the first rows had none. Give it from the "
                 "start, or name the groups with sensitive_groups in the first partial_fit."
             )
-        try:
-            codes = encoder.transform(sensitive_features).codes
-        except UnseenGroupError as error:
-            raise UnseenGroupError(
-                f"{error} Known are {', '.join(map(repr, self._names(encoder)))}; name all groups "
-                "with sensitive_groups in the first partial_fit."
-            ) from error
+        codes = self._transform(encoder, sensitive_features)
         if len(codes) != n_rows:
             raise ValueError(
                 f"sensitive_features has {len(codes)} rows, but X has {n_rows}; "
                 "both must describe the same rows."
             )
         return codes
+
+    def _transform(self, encoder: GroupEncoder, attributes: Any) -> Codes:
+        try:
+            return encoder.transform(attributes).codes
+        except UnseenGroupError as error:
+            raise UnseenGroupError(
+                f"{error} Known are {', '.join(map(repr, self._names(encoder)))}; name all groups "
+                "with sensitive_groups in the first partial_fit."
+            ) from error
 
     @staticmethod
     def _names(encoder: GroupEncoder) -> list[str]:
@@ -357,6 +369,16 @@ class AranyaniBase(
         if self._is_fair and self.encoder_ is not None and len(np.unique(codes[codes >= 0])) < 2:
             warnings.warn(
                 "All rows are in one group: nothing was done for fairness.",
+                FairnessWarning,
+                stacklevel=4,
+            )
+
+    def _warn_about_lone_group(self) -> None:
+        if self._is_fair and self._rules.n_groups == 1 and self.encoder_ is not None:
+            warnings.warn(
+                f"The only group is {self.groups_[0]!r}, and no other one can join: nothing will "
+                "be done for fairness. Name all groups with sensitive_groups in the first "
+                "partial_fit.",
                 FairnessWarning,
                 stacklevel=4,
             )

@@ -302,7 +302,6 @@ class AranyaniClassifier(ClassifierMixin, DecisionNumbers, AranyaniBase):
             y,
             sensitive_features=sensitive_features,
             sensitive_groups=sensitive_groups,
-            may_be_empty=True,
         )
         return self
 
@@ -438,7 +437,10 @@ class AranyaniClassifier(ClassifierMixin, DecisionNumbers, AranyaniBase):
         if not started:
             self.classes_ = self._several(unique)
         elif not np.array_equal(unique, self.classes_):
-            raise ValueError(f"classes={unique!r} differ from the first call: {self.classes_}")
+            raise ValueError(
+                f"classes are {unique.tolist()}, but were {self.classes_.tolist()} in the first "
+                "call; leave them out in later calls."
+            )
 
     def _several(self, classes: NDArray) -> NDArray:
         if len(classes) < 2:

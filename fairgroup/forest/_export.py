@@ -69,6 +69,8 @@ class ReadableTrees:
         means : ndarray of shape (n_groups, n_estimators, n_nodes)
             NaN for groups without a row. Unlike ``node_mean_`` nothing in it is stale.
         """
+        if sensitive_features is None:
+            raise ValueError("sensitive_features is needed: the groups of the rows of X.")
         nodes = self.node_outputs(X)  # type: ignore[attr-defined]
         codes = self._look_up(self.encoder_, sensitive_features, len(nodes))  # type: ignore[attr-defined]
         means = np.full((self._rules.n_groups, *nodes.shape[1:]), np.nan)

@@ -70,11 +70,12 @@ class LearnedNumbers:
     @property
     def fairness_weight_(self) -> float:
         """Weight of the fairness term now; moves under ``max_unfairness``."""
-        return float(self._state.weight[0])
+        return float(self._need_state("fairness_weight_").weight[0])
 
     @property
     def groups_(self) -> tuple[str, ...]:
         """Names of the groups, in the order of all arrays."""
+        self._need_state("groups_")
         labels = [] if self.encoder_ is None else list(self.encoder_.labels_)
         columns = () if self.encoder_ is None else self.encoder_.columns_
         return tuple(

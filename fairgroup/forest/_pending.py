@@ -40,12 +40,12 @@ class DelayedLabels:
     @property
     def n_waiting_(self) -> int:
         """Decisions whose label has not come yet."""
-        return len(self._waiting)
+        return len(getattr(self, "_waiting", ()))
 
     def _hold(self, X: ArrayLike, sensitive_features: Any) -> tuple[NDArray[np.int64], Floats]:
         """Decide rows; under demographic parity they enter the fairness statistics now."""
         check_is_fitted(self, "_state")
-        rows: Floats = validate_data(self, X, reset=False, dtype=np.float64)
+        rows: Floats = validate_data(self, X, reset=False, dtype=np.float64, ensure_min_samples=0)
         codes = self._look_up(self.encoder_, sensitive_features, len(rows))
         outputs = self._run(rows, np.empty(len(rows)), codes, DECIDE)
         ids = self._next_number + np.arange(len(rows))
@@ -83,10 +83,13 @@ class DelayedLabels:
             raise ValueError(f"ids has shape {numbers.shape}, but y has {labels.shape}.")
         keys = numbers.tolist()
         strange = [key for key in keys if key not in self._waiting]
-        if strange or len(set(keys)) < len(keys):
+        if strange:
             raise ValueError(
-                f"ids must be distinct numbers that wait for a label; not so: {strange or keys}."
+                f"{len(strange)} of {len(keys)} ids do not wait for a label, the first is "
+                f"{strange[0]!r}; give those of enqueue, each once."
             )
+        if len(set(keys)) < len(keys):
+            raise ValueError("ids must be distinct, but some are given twice.")
         if not keys:
             return self
         encoded = self._check_labels(labels)

@@ -263,7 +263,6 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
             y,
             sensitive_features=sensitive_features,
             sensitive_groups=sensitive_groups,
-            may_be_empty=True,
         )
         return self
 

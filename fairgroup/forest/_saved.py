@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.forest._state import Rules, State, fresh_state
@@ -14,6 +15,8 @@ from fairgroup.groups import GroupEncoder
 from fairgroup.groups._encoder_state import encoder_from_text, encoder_to_text
 
 __all__ = ["SavedState"]
+
+ALWAYS = ("n_features_in", "seed", "groups", "waiting_ids", "next_number")
 
 
 class SavedState:
@@ -63,10 +66,16 @@ class SavedState:
         Raises
         ------
         ValueError
-            For a state of a model with other parameters.
+            For a state that lacks something, or of a model of another size.
         """
         self._validate_params()  # type: ignore[attr-defined]
         arrays = {key: np.asarray(state[key]) for key in state}
+        needed = {*State._fields, *ALWAYS, *(["classes"] if is_classifier(self) else [])}
+        if lacking := sorted(needed - set(arrays)):
+            raise ValueError(
+                f"state lacks {', '.join(lacking)}; it must be what get_state of an "
+                f"{type(self).__name__} returned."
+            )
         encoder = encoder_from_text(str(arrays["groups"]), self.encoder)
         self._load_labels(arrays)
         rules = self._make_rules(int(arrays["n_features_in"]), self._count_groups(encoder))

@@ -10,6 +10,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from fairgroup.exceptions import FairgroupWarning, FairnessWarning, UnseenGroupError
 from fairgroup.forest import AranyaniClassifier, AranyaniRegressor
+from fairgroup.groups import GroupEncoder
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ class TestLabels:
     def test_classes_differ_from_the_first_call(self, stream):
         X, y, groups = stream(20)
         model = AranyaniClassifier(random_state=0).fit(X, y, sensitive_features=groups)
-        with pytest.raises(ValueError, match="differ from the first call"):
+        with pytest.raises(ValueError, match=r"\[0, 2\].*in the first call"):
             model.partial_fit(X, y, classes=[0, 2], sensitive_features=groups)
 
     def test_a_single_class(self, stream):
@@ -117,6 +118,37 @@ class TestGroups:
         model = AranyaniClassifier(constraint=None, random_state=0).fit(X, y)
         with pytest.raises(ValueError, match="the first rows had none"):
             model.partial_fit(X, y, sensitive_features=groups)
+
+    def test_groups_named_later(self, stream):
+        X, y, groups = stream(20)
+        model = AranyaniClassifier(random_state=0).partial_fit(X, y, sensitive_features=groups)
+        known = {"sensitive_features": groups, "sensitive_groups": [0, 1]}
+        model.partial_fit(X, y, **known)
+        with pytest.raises(UnseenGroupError, match="Known are '0', '1'"):
+            model.partial_fit(X, y, **known | {"sensitive_groups": [0, 1, 2]})
+        assert model.t_ == 40
+
+    def test_a_start_with_one_group_says_so(self, stream):
+        X, y, _ = stream(20)
+        model = AranyaniClassifier(random_state=0)
+        with pytest.warns(FairnessWarning, match="only group is 'sex=f'.*sensitive_groups"):
+            model.partial_fit(X, y, sensitive_features=pd.DataFrame({"sex": ["f"] * 20}))
+        free = AranyaniClassifier(constraint=None, random_state=0)
+        free.partial_fit(X, y, sensitive_features=np.zeros(20))  # no group is asked for
+
+    def test_overlapping_groups(self, stream):
+        X, y, groups = stream(20)
+        A = np.column_stack([groups, groups])
+        model = AranyaniClassifier(encoder=GroupEncoder(intersections=False))
+        for declared in (None, A):
+            with pytest.raises(ValueError, match="intersections=False"):
+                model.partial_fit(X, y, sensitive_features=A, sensitive_groups=declared)
+
+    def test_node_means_without_groups(self, stream):
+        X, y, groups = stream(20)
+        model = AranyaniClassifier(random_state=0).fit(X, y, sensitive_features=groups)
+        with pytest.raises(ValueError, match="sensitive_features is needed"):
+            model.group_node_means(X, sensitive_features=None)
 
     def test_later_rows_of_another_number(self, stream):
         X, y, groups = stream(20)
@@ -213,7 +245,7 @@ def test_a_huge_weight_is_allowed(stream):
 
 def test_not_fitted():
     model = AranyaniClassifier()
-    for name in ("coef_", "t_", "running_parity_", "group_counts_"):
+    for name in ("coef_", "t_", "running_parity_", "group_counts_", "groups_", "fairness_weight_"):
         with pytest.raises(AttributeError, match="fitted"):
             getattr(model, name)
 

@@ -155,6 +155,7 @@ def as_reference(reference, model, n_groups, notion):
 NOTIONS = st.sampled_from(["demographic_parity", "equal_opportunity", "equalized_odds"])
 
 
+@pytest.mark.filterwarnings("ignore:The only group is")
 @settings(max_examples=40, deadline=None)
 @given(OPTIONS, NOTIONS, st.integers(1, 4), st.integers(2, 4), st.integers(0, 1000))
 def test_classifier_is_the_reference(
@@ -178,6 +179,7 @@ def test_classifier_is_the_reference(
     assert model.n_updates_ == slow.updates
 
 
+@pytest.mark.filterwarnings("ignore:The only group is")
 @settings(max_examples=20, deadline=None)
 @given(OPTIONS, st.integers(1, 3), st.integers(0, 1000))
 def test_regressor_is_the_reference(reference, stream, options, n_groups, seed):

@@ -281,8 +281,8 @@ class TestLateLabels:
         X, y, groups = stream(10)
         model = begun()
         ids, _ = model.enqueue(X, sensitive_features=groups)
-        with pytest.raises(ValueError, match="wait for a label"):
-            model.resolve([99], [1])
+        with pytest.raises(ValueError, match=r"1 of 2 ids do not wait for a label.*99"):
+            model.resolve([ids[0], 99], [1, 1])
         with pytest.raises(ValueError, match="distinct"):
             model.resolve([ids[0], ids[0]], [1, 1])
         with pytest.raises(ValueError, match="shape"):
@@ -326,6 +326,9 @@ class TestStopAndGoOn:
             AranyaniClassifier(4, 3).set_state(state)
         with pytest.raises(ValueError, match="those of the saved model"):
             AranyaniClassifier(3, 3, level="node").set_state(state)
+        del state["classes"], state["theta"]
+        with pytest.raises(ValueError, match="state lacks classes, theta"):
+            AranyaniClassifier(3, 3).set_state(state)
 
     def test_names_of_features_and_groups(self, stream):
         X, y, groups = stream(60)
@@ -413,6 +416,11 @@ def test_no_rows_change_nothing(stream):
     model = begun().partial_fit(X, y, sensitive_features=groups)
     before = model.get_state()
     model.partial_fit(*NOTHING, sensitive_features=groups[:0])
+    for decisions in (
+        model.progressive_predict(*NOTHING, sensitive_features=groups[:0]),
+        *model.enqueue(NOTHING[0], sensitive_features=groups[:0]),
+    ):
+        assert decisions.shape == (0,)
     after = model.get_state()
     for name in before:
         assert_array_equal(before[name], after[name])
