@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairgroup.dependence._losses import make_loss
-from fairgroup.dependence._objective import PENALISE, Objective, Target, exposed
+from fairgroup.dependence._objective import PENALISE, Objective, Target, exposed, log_exposure
 from fairgroup.dependence._prepared_penalty import PreparedPenalty
 
 __all__ = ["BoostingObjective"]
@@ -39,7 +37,8 @@ class BoostingObjective:
     Raises
     ------
     ValueError
-        For a negative strength, an unknown ``penalise``, or exposures that do not fit.
+        For a negative strength, an unknown ``loss`` or ``penalise``, a power outside (1, 2), or
+        exposures that do not fit.
     """
 
     def __init__(
@@ -58,12 +57,8 @@ class BoostingObjective:
             raise ValueError(f"penalise must be one of {list(PENALISE)}; got {penalise!r}.")
         self.penalty, self.loss, self.power = penalty, loss, power
         self.fairness_weight, self.penalise = fairness_weight, penalise
-        self.offset: Any = 0.0
-        if exposure is not None:
-            factors = np.asarray(exposure, dtype=np.float64)
-            if factors.shape != (len(penalty),) or not (factors > 0).all():
-                raise ValueError("exposure must be positive, one number for each row.")
-            self.offset = np.log(factors)
+        base = make_loss(loss, np.ones(1), power=power)
+        self.offset = log_exposure(exposure, len(penalty), base, loss)
 
     def __call__(
         self, y_true: ArrayLike, raw_score: ArrayLike, sample_weight: ArrayLike | None = None
@@ -85,7 +80,8 @@ class BoostingObjective:
                 f"The penalty is bound to {len(self.penalty)} rows, but the booster is trained on "
                 f"{len(y)}."
             )
-        loss = make_loss(self.loss, y, power=self.power, n_classes=max(2, *raw.shape[1:], 2))
+        n_classes = raw.shape[1] if raw.ndim == 2 else 2
+        loss = make_loss(self.loss, y, power=self.power, n_classes=n_classes)
         full = exposed(raw, self.offset)
         gradient, hessian = loss.slope(y, full), loss.curvature(y, full)
         if sample_weight is not None:

@@ -106,7 +106,9 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
     n_iter_ : int
         Iterations or epochs.
     loss_curve_, penalty_curve_ : list of float
-        Mean loss (half the deviance) and penalty after each iteration or epoch.
+        Mean loss (half the deviance) and penalty after each iteration or epoch. The penalty is
+        NaN in iterations of "linear" that leave it out, such as those to the unpenalised fit,
+        where the others start.
     fairness_weight_ : float
         Strength that was used; 0 without protected attributes.
     unfairness_ : float
@@ -275,7 +277,7 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
         )
         loss = make_loss("log", target.y, n_classes=len(classes))
         if not np.array_equal(getattr(self, "classes_", classes), classes):
-            self._forget()
+            self._forget("coef_", "_net")
         self.classes_: NDArray[Any] = classes
         self._train(X, loss, target, prepared)
         return self
@@ -389,11 +391,11 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
         if seen.sum() < 2:
             raise ValueError(
                 f"{type(self).__name__} needs two classes; y (where sample_weight is not zero) "
-                f"has one class, {classes[seen][0]!r}."
+                f"has one class, {classes[seen][0]}."
             )
         if not seen.all():
             raise ValueError(
-                f"The class {classes[~seen][0]!r} of y has sample_weight zero in every row; leave "
+                f"The class {classes[~seen][0]} of y has sample_weight zero in every row; leave "
                 "these rows out."
             )
         return Target(labels.astype(np.float64), weights / weights.sum())

@@ -40,7 +40,13 @@ class WhitenedDesign:
     def __init__(self, X: Floats, weights: Floats) -> None:
         self.mean = weights @ X
         centred = X - self.mean
-        spread = np.sqrt(weights @ centred**2)
+        with np.errstate(over="ignore"):
+            spread = np.sqrt(weights @ centred**2)
+        if not np.isfinite(spread).all():
+            raise ValueError(
+                f"Column {int(np.argmax(spread))} of X holds numbers too large to be squared; "
+                "scale it."
+            )
         spread[spread <= 1e-12 * (1 + np.abs(self.mean))] = np.inf
         scaled = centred / spread
         values, vectors = np.linalg.eigh((scaled.T * weights) @ scaled)
@@ -67,11 +73,6 @@ class LinearFit:
     penalty_curve: list[float]
     optimality: float
     converged: bool
-
-    @property
-    def terms(self) -> tuple[float, float]:
-        """Loss and penalty at the end."""
-        return self.loss_curve[-1], self.penalty_curve[-1]
 
 
 class _Problem:
@@ -106,7 +107,9 @@ class _Problem:
         self.last = terms
         gradient = terms.gradient.reshape(len(terms.gradient), -1)
         slopes = self.design.design.T @ gradient
-        value = terms.loss + self.fairness_weight * terms.penalty
+        value = terms.loss
+        if self.fairness_weight:
+            value += self.fairness_weight * terms.penalty
         if self.alpha:
             coef = self.design.transform @ self.unpack(theta)[1]
             value += 0.5 * self.alpha * float(np.vdot(coef, coef)) / self.objective.unit

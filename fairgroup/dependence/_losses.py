@@ -180,7 +180,10 @@ class PowerLoss(Loss):
         """Return the logarithm of the overall rate."""
         rate = float(weights @ y) / float(weights @ np.exp(offset + np.zeros(len(y))))
         if not rate > 0:
-            raise ValueError("y must not be zero in every row for a loss with a log link.")
+            raise ValueError(
+                "y is zero in every row; a loss with a log link needs a positive value (in the "
+                "first rows of a partial fit, too)."
+            )
         return float(np.log(rate))
 
     def saturated(self, y: Floats) -> Floats:
@@ -216,6 +219,10 @@ class PowerLoss(Loss):
 class LogLoss(Loss):
     """Binary cross-entropy of labels 0 and 1; scores are log-odds."""
 
+    def check(self, y: Floats) -> None:
+        """Raise for other labels."""
+        _check_labels(y, 2)
+
     def nll(self, y: Any, raw: Any) -> Any:
         """Return log(1 + exp(raw)) - y raw."""
         xp = _namespace(raw)
@@ -231,9 +238,10 @@ class LogLoss(Loss):
         return response * (1 - response)
 
     def start(self, y: Floats, weights: Floats, offset: Any) -> float:
-        """Return the log-odds of the overall share."""
+        """Return the log-odds of the overall share, 0 where a class is missing."""
         share = float(np.average(y, weights=weights))
-        return float(np.log(share) - np.log1p(-share))
+        # In the first rows of a partial fit a class may be missing.
+        return float(np.log(share) - np.log1p(-share)) if 0 < share < 1 else 0.0
 
     def scale(self, y: Floats, weights: Floats) -> float:
         """Return 1: scores are log-odds."""
@@ -253,6 +261,10 @@ class MultinomialLoss(Loss):
     """Cross-entropy of labels 0 .. n_classes - 1; a score per class, determined up to a shift."""
 
     n_classes: int
+
+    def check(self, y: Floats) -> None:
+        """Raise for other labels."""
+        _check_labels(y, self.n_classes)
 
     def nll(self, y: Any, raw: Any) -> Any:
         """Return minus the logarithm of the softmax at the label."""
@@ -275,8 +287,10 @@ class MultinomialLoss(Loss):
         return response * (1 - response)
 
     def start(self, y: Floats, weights: Floats, offset: Any) -> Floats:
-        """Return centred logarithms of the shares of the classes."""
+        """Return centred logarithms of the classes' shares, zeros where a class is missing."""
         shares = np.bincount(y.astype(np.intp), weights=weights, minlength=self.n_classes)
+        if not shares.all():  # in the first rows of a partial fit
+            return np.zeros(self.n_classes)
         logs = np.log(shares / shares.sum())
         return logs - logs.mean()
 
@@ -295,6 +309,15 @@ class MultinomialLoss(Loss):
     def centred(self, raw: Any) -> Any:
         """Subtract each row's mean."""
         return raw - raw.mean(1)[:, None]
+
+
+def _check_labels(y: Floats, n_classes: int) -> None:
+    bad = ~np.isin(y, np.arange(n_classes))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f'y must be labels 0 to {n_classes - 1} for loss="log"; row {row} is {y[row]:g}.'
+        )
 
 
 def make_loss(name: str, y: Floats, *, power: float = 1.5, n_classes: int | None = None) -> Loss:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fairgroup.dependence._losses import Loss
 from fairgroup.dependence._prepared_penalty import PreparedPenalty
 
-__all__ = ["PENALISE", "Objective", "Target", "Terms", "exposed"]
+__all__ = ["PENALISE", "Objective", "Target", "Terms", "exposed", "log_exposure"]
 
 Floats = NDArray[np.float64]
 
@@ -36,16 +36,13 @@ class Target:
     weights: Floats
     offset: Any = 0.0
 
-    def take(self, rows: Any) -> Target:
-        """Return a selection of the rows."""
-        weights = self.weights[rows]
-        offset = self.offset[rows] if np.ndim(self.offset) else self.offset
-        return Target(self.y[rows], weights / weights.sum(), offset)
-
 
 @dataclass(frozen=True)
 class Terms:
-    """Value of the two parts at some scores, and the gradient of their weighted sum."""
+    """Value of the two parts at some scores, and the gradient of their weighted sum.
+
+    The penalty is NaN where its weight is zero, because then it is not evaluated.
+    """
 
     loss: float
     penalty: float
@@ -93,7 +90,7 @@ class Objective:
         slope = self.loss.slope(y, full)
         gradient = (slope.T * (weights / self.unit)).T
         if self.penalty is None or fairness_weight == 0:
-            return Terms(value, 0.0, gradient)
+            return Terms(value, np.nan, gradient)
         penalty, pulled = self.penalty_and_gradient(raw)
         return Terms(value, penalty, gradient + fairness_weight * pulled)
 
@@ -128,3 +125,30 @@ class Objective:
 def exposed(raw: Any, offset: Any) -> Any:
     """Add the logarithm of the exposure to scores; several scores per row have no exposure."""
     return raw + offset if raw.ndim == 1 else raw
+
+
+def log_exposure(exposure: Any, n_samples: int, loss: Loss, name: str) -> Any:
+    """Check factors of the predictions and return their logarithms, 0 for None.
+
+    Raises
+    ------
+    ValueError
+        For a loss without a log link, another number of rows, or a factor that is not positive.
+    """
+    if exposure is None:
+        return 0.0
+    if not loss.log_link:
+        raise ValueError(
+            f'exposure needs a log link ("poisson", "gamma", "tweedie"); loss={name!r}.'
+        )
+    try:
+        factors = np.asarray(exposure, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"exposure must be numbers: {error}.") from error
+    if factors.shape != (n_samples,):
+        raise ValueError(f"exposure has shape {factors.shape}; expected ({n_samples},).")
+    bad = ~(np.isfinite(factors) & (factors > 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"exposure must be positive and finite; row {row} is {factors[row]}.")
+    return np.log(factors)

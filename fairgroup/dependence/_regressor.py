@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairgroup.dependence._losses import LOSSES, Loss, make_loss
 from fairgroup.dependence._model import COMMON_CONSTRAINTS, DependenceModel
-from fairgroup.dependence._objective import PENALISE, Target
+from fairgroup.dependence._objective import PENALISE, Target, log_exposure
 from fairgroup.groups import SensitiveEncoder
 from fairgroup.utils._sklearn import Interval, StrOptions, fit_context
 from fairgroup.utils._validation import check_weights
@@ -66,7 +66,7 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         decay of a network.
     model : {"linear", "mlp"} or torch.nn.Module, default="linear"
         "linear" needs no torch. A module takes features (n, n_features) and returns scores of
-        shape (n,), (n, 1) or (n, n_classes); it is copied. Networks want scaled features.
+        shape (n,) or (n, 1); it is copied. Networks want scaled features.
     hidden_layer_sizes : array-like of int, default=(64, 64)
         Of "mlp".
     dropout : float, default=0.0
@@ -111,7 +111,9 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
     n_iter_ : int
         Iterations or epochs.
     loss_curve_, penalty_curve_ : list of float
-        Mean loss (half the deviance) and penalty after each iteration or epoch.
+        Mean loss (half the deviance) and penalty after each iteration or epoch. The penalty is
+        NaN in iterations of "linear" that leave it out, such as those to the unpenalised fit,
+        where the others start.
     fairness_weight_ : float
         Strength that was used; 0 without protected attributes.
     unfairness_ : float
@@ -346,7 +348,7 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         loss = make_loss(self.loss, np.ones(1), power=self.power)
-        return loss.inverse(self._scores(X) + self._offset(exposure, len(X), loss))
+        return loss.inverse(self._scores(X) + log_exposure(exposure, len(X), loss, self.loss))
 
     def _read(
         self, X: Any, y: Any, exposure: Any, sample_weight: Any, *, reset: bool
@@ -355,24 +357,8 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         y = y.astype(np.float64)
         loss = make_loss(self.loss, y, power=self.power)
         weights = check_weights(sample_weight, len(y))
-        offset = self._offset(exposure, len(y), loss)
+        offset = log_exposure(exposure, len(y), loss, self.loss)
         return X, loss, Target(y, weights / weights.sum(), offset)
-
-    def _offset(self, exposure: Any, n_samples: int, loss: Loss) -> Any:
-        if exposure is None:
-            return 0.0
-        if not loss.log_link:
-            raise ValueError(
-                f'exposure needs a log link ("poisson", "gamma", "tweedie"); loss={self.loss!r}.'
-            )
-        factors = np.asarray(exposure, dtype=np.float64)
-        if factors.shape != (n_samples,):
-            raise ValueError(f"exposure has shape {factors.shape}; expected ({n_samples},).")
-        bad = ~(np.isfinite(factors) & (factors > 0))
-        if bad.any():
-            row = int(bad.argmax())
-            raise ValueError(f"exposure must be positive and finite; row {row} is {factors[row]}.")
-        return np.log(factors)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -155,5 +155,13 @@ def test_bad_input():
         penalty.boosting_objective(sex, penalise="score")
     with pytest.raises(ValueError, match="exposure must be positive"):
         penalty.boosting_objective(sex, loss="poisson", exposure=np.zeros(8))
+    with pytest.raises(ValueError, match="exposure needs a log link"):
+        penalty.boosting_objective(sex, loss="squared", exposure=np.ones(8))
+    with pytest.raises(ValueError, match=r"loss must be one of .* got 'huber'"):
+        penalty.boosting_objective(sex, loss="huber")
+    with pytest.raises(ValueError, match=r"power must be in \(1, 2\)"):
+        penalty.boosting_objective(sex, loss="tweedie", power=3.0)
+    with pytest.raises(ValueError, match=r"labels 0 to 1 .* row 0 is -1"):
+        penalty.boosting_objective(sex)(np.array([-1.0, 1.0] * 4), np.zeros(8))
     with pytest.raises(ValueError, match="bound to 8 rows, but the booster is trained on 6"):
         penalty.boosting_objective(sex)(np.zeros(6), np.zeros(6))

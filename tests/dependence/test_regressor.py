@@ -186,3 +186,27 @@ class TestBadInput:
         counts = np.r_[7.0, np.arange(1199) % 3]
         with pytest.raises(ValueError, match=r"at least 4 rows where y=7\.0; found 1"):
             fit((X, counts, groups, None), loss="poisson", constraint="equalized_odds")
+
+
+def test_exposure_that_is_no_number():
+    X, y = np.arange(8.0)[:, None], np.arange(8)
+    with pytest.raises(ValueError, match="exposure must be numbers"):
+        DistanceCovarianceRegressor(loss="poisson").fit(
+            X, y, sensitive_features=list("ab" * 4), exposure=["long"] * 8
+        )
+
+
+def test_the_penalty_curve_starts_where_the_penalty_counts():
+    rng = np.random.default_rng(0)
+    X, sex = rng.normal(size=(100, 2)), rng.integers(0, 2, 100)
+    model = DistanceCovarianceRegressor().fit(X, X[:, 0] + sex, sensitive_features=sex)
+    known = np.isfinite(model.penalty_curve_)
+    assert model.penalty_curve_[-1] == pytest.approx(model.unfairness_, abs=1e-12)
+    assert known[-1]
+    assert not known[0]
+
+
+def test_numbers_that_overflow():
+    X = np.array([1e200, -1e200] * 4)[:, None]
+    with pytest.raises(ValueError, match="Column 0 of X holds numbers too large"):
+        DistanceCovarianceRegressor().fit(X, np.arange(8), sensitive_features=list("ab" * 4))
