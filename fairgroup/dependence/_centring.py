@@ -28,6 +28,8 @@ __all__ = ["Centring", "centred_gradient", "distance_variance", "prediction_vari
 
 Floats = NDArray[np.float64]
 
+_ROUNDING = 1e-13  # of the terms that a variance is the difference of
+
 
 @dataclass(frozen=True)
 class Centring:
@@ -103,7 +105,7 @@ def distance_variance(centring: Centring, squares: float, row_sums: Floats) -> f
     w = centring.weights
     total = float(w @ row_sums)
     middle = 2 * centring.rows * float(w @ row_sums**2)
-    return centring.scale * (squares - middle + centring.total * total**2)
+    return _variance(centring, squares, middle, total)
 
 
 def prediction_variance(ranking: Ranking, centring: Centring) -> tuple[float, Any]:
@@ -114,8 +116,14 @@ def prediction_variance(ranking: Ranking, centring: Centring) -> tuple[float, An
     total = float((w * rows).sum())
     squares = 2 * mass * float((w * y * y).sum()) - 2 * moment**2
     middle = 2 * centring.rows * float((w * rows * rows).sum())
-    value = centring.scale * (squares - middle + centring.total * total**2)
+    value = _variance(centring, squares, middle, total)
     spread = mass * y - moment
     coupling = rows * sigma + ranking.signed_sum(w * rows)
     gradient = spread - centring.rows * coupling + centring.total * total * sigma
     return value, 4 * centring.scale * w * gradient
+
+
+def _variance(centring: Centring, squares: float, middle: float, total: float) -> float:
+    """Return dVar^2, zero where it is rounding only: one row beside equal ones has none for U."""
+    value = squares - middle + centring.total * total**2
+    return centring.scale * value if value > _ROUNDING * squares else 0.0

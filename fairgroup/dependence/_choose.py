@@ -73,7 +73,10 @@ def _make(
         parts = [attributes.select([k]) for k in range(len(attributes.blocks))]
         kernels = [_make(part, "ccdcov", c, centring, method) for part in parts]
         return SumKernel(kernels, [1.0] * len(kernels))
-    if method in ("cells", "blocked") or (method == "auto" and _is_discrete(attributes)):
+    # For levels the question is whether they repeat, not which algorithm is quicker.
+    repeated = kind == "joint" and len(attributes.table) < min(len(attributes), _MOST_CELLS)
+    discrete = repeated or _is_discrete(attributes)
+    if method in ("cells", "blocked") or (method == "auto" and discrete):
         name = "blocked" if method == "auto" else method
         return _cell_kernel(attributes, kind, c, centring, name)
     if kind == "joint":

@@ -57,6 +57,9 @@ COMMON_CONSTRAINTS = {
     "verbose": ["verbose"],
 }
 
+_OF_LINEAR = ("coef_", "intercept_", "optimality_")
+_OF_NETWORKS = ("module_", "_net", "_net_inputs", "_generator")
+
 
 class DependenceModel(GroupConsumer, BaseEstimator):
     """Fit scores under loss plus penalty; subclasses know about targets and predictions."""
@@ -102,16 +105,17 @@ class DependenceModel(GroupConsumer, BaseEstimator):
     ) -> PreparedPenalty | None:
         """Bind the penalty to the rows; None without protected attributes, with a warning.
 
-        ``again`` keeps the encoder of an earlier call.
+        ``again`` keeps the encoder of an earlier call; too few rows are then no error.
         """
         encoder = getattr(self, "encoder_", None) if again else None
         encoder = self.encoder if encoder is None else encoder
         if sensitive_features is None:
             warnings.warn(
                 f"{type(self).__name__} was fitted without sensitive_features: "
-                "nothing was done for fairness.",
+                "nothing was done for fairness. Pass them to fit, through metadata routing inside "
+                "Pipelines and searches, or wrap the estimator in SensitiveColumns.",
                 FairnessWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
             self.encoder_ = None
             return None
@@ -129,6 +133,7 @@ class DependenceModel(GroupConsumer, BaseEstimator):
             y=y,
             control_features=control_features,
             sample_weight=sample_weight,
+            allow_few=again,
         )
         self.encoder_ = prepared.encoder_
         return prepared
@@ -138,11 +143,14 @@ class DependenceModel(GroupConsumer, BaseEstimator):
     ) -> None:
         objective = Objective(loss, target, penalty, penalise=self.penalise)
         self._unit = objective.unit = objective.null_loss()
+        self._forget("duality_gap_")
         if not self._by_steps():
+            self._forget(*_OF_NETWORKS)
             self._train_linear(X, objective)
         else:
             from fairgroup.dependence._network import train_network
 
+            self._forget(*_OF_LINEAR)
             train_network(self, X, objective)
         self.penalty_method_ = None if penalty is None else penalty.method_
 
@@ -238,7 +246,7 @@ class DependenceModel(GroupConsumer, BaseEstimator):
                 f"The fit stopped after {self.n_iter_} iterations with a gradient of "
                 f"{fit.optimality:.1e}; tol is {self.tol:g}. Raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _warm(self) -> Coefficients | None:
@@ -248,9 +256,9 @@ class DependenceModel(GroupConsumer, BaseEstimator):
         coef = np.atleast_2d(self.coef_).T
         return (intercept, coef) if len(coef) == self.n_features_in_ else None
 
-    def _forget(self) -> None:
-        """Drop a previous fit that a warm start cannot use."""
-        for name in ("coef_", "intercept_", "module_"):
+    def _forget(self, *names: str) -> None:
+        """Drop what a previous fit has left and this one does not set."""
+        for name in names:
             if hasattr(self, name):
                 delattr(self, name)
 

@@ -160,7 +160,7 @@ def _start(model: Any, X: Floats, objective: Objective, *, warm: bool) -> tuple[
     weight = model._internal_weight(weight, objective)
     steps = Steps(objective, weight, mixed_precision=model.mixed_precision)
     net = getattr(model, "_net", None) if warm else None
-    if net is None:
+    if net is None or model._net_inputs != X.shape[1]:
         seed = int(check_random_state(model.random_state).randint(2**31))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -178,7 +178,7 @@ def _start(model: Any, X: Floats, objective: Objective, *, warm: bool) -> tuple[
             device=device,
             verbose=int(model.verbose),
         ).initialize()
-        model._generator = torch.Generator().manual_seed(seed)
+        model._generator, model._net_inputs = torch.Generator().manual_seed(seed), X.shape[1]
     net.steps = steps
     return net, _rows(X, objective, next(net.module_.parameters()))
 
@@ -200,13 +200,29 @@ def _run(net: Any, rows: TensorRows, model: Any, callbacks: list[Any]) -> None:
 
 
 def _module(model: Any, n_inputs: int, objective: Objective) -> Any:
-    if not isinstance(model.model, str):
-        return copy.deepcopy(model.model)
     target = objective.target
     start = objective.loss.start(target.y, target.weights, target.offset)
     n_outputs = len(np.atleast_1d(start))
+    if not isinstance(model.model, str):
+        return _checked(copy.deepcopy(model.model), n_inputs, n_outputs)
     network = multilayer(n_inputs, model.hidden_layer_sizes, n_outputs, model.dropout)
     return ScaledScores(network, start, objective.loss.scale(target.y, target.weights))
+
+
+def _checked(module: Any, n_inputs: int, n_outputs: int) -> Any:
+    """Return a module of the user's after a look at what it makes of two rows."""
+    like = next(module.parameters(), None)
+    if like is None:
+        raise ValueError("model has no parameters to train.")
+    with torch.no_grad():
+        rows = torch.zeros(2, n_inputs, dtype=like.dtype, device=like.device)
+        found = tuple(module.eval()(rows).shape)
+    if found not in ([(2,), (2, 1)] if n_outputs == 1 else [(2, n_outputs)]):
+        wanted = "(n,) or (n, 1)" if n_outputs == 1 else f"(n, {n_outputs})"
+        raise ValueError(
+            f"model must return scores of shape {wanted}; for n = 2 rows it returned {found}."
+        )
+    return module
 
 
 def _rows(X: Floats, objective: Objective, like: Any) -> TensorRows:
@@ -312,9 +328,10 @@ def _batch_size(model: Any, n_rows: int) -> int:
 
 
 def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError('device="cuda", but torch sees no CUDA device; use "auto" or "cpu".')
+    return name if name != "auto" else "cuda" if there else "cpu"
 
 
 def _optimizer(name: str) -> Any:

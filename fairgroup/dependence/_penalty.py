@@ -128,6 +128,7 @@ class DependencePenalty(BaseEstimator):
         y: ArrayLike | None = None,
         control_features: Any = None,
         sample_weight: ArrayLike | None = None,
+        allow_few: bool = False,
     ) -> PreparedPenalty:
         """Bind the penalty to the protected attributes of given rows.
 
@@ -141,6 +142,9 @@ class DependencePenalty(BaseEstimator):
             Legitimate factors, for conditional parity.
         sample_weight : array-like of shape (n_samples,), default=None
             Row weights, with ``estimator="V"`` or a continuous condition.
+        allow_few : bool, default=False
+            Leave out strata of fewer than 4 rows with "U", and let the penalty be zero where
+            nothing is left, as in a mini-batch, instead of raising.
 
         Returns
         -------
@@ -167,7 +171,7 @@ class DependencePenalty(BaseEstimator):
             n_anchors=self.n_anchors,
         )
         weights = None if sample_weight is None else check_weights(sample_weight, n)
-        return PreparedPenalty(self, encoder, attributes, condition, weights)
+        return PreparedPenalty(self, encoder, attributes, condition, weights, strict=not allow_few)
 
     def boosting_objective(
         self,

@@ -46,13 +46,15 @@ class PreparedPenalty:
         What predictions are compared given.
     weights : ndarray of shape (n_samples,) or None
         Row weights.
+    strict : bool, default=True
+        Whether too few rows are an error.
 
     Attributes
     ----------
     encoder_ : SensitiveEncoder
         How the attributes became numbers.
-    method_ : str
-        Algorithm that was chosen for all rows.
+    method_ : str or None
+        Algorithm that was chosen for all rows; None for too few of them.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class PreparedPenalty:
         attributes: Attributes,
         condition: Strata | Anchors | None,
         weights: Floats | None,
+        *,
+        strict: bool = True,
     ) -> None:
         self.encoder_ = encoder
         self._kind = "ccdcov" if penalty.kind == "dcor" else penalty.kind
@@ -71,12 +75,14 @@ class PreparedPenalty:
         self._estimator = "V" if biased else "U"
         self._condition, self._weights = condition, weights
         self._attributes, self._attribute_variance = attributes, 1.0
-        if self._normalised:
-            self._set_units()
-        kernel = self._make(self._attributes, condition, weights, strict=True)
-        if kernel is None:
+        self._kernel: PairKernel | None = None
+        if strict or len(attributes) >= _LEAST:
+            if self._normalised:
+                self._set_units()
+            self._kernel = self._make(self._attributes, condition, weights, strict=strict)
+        if strict and self._kernel is None:
             raise ValueError("No row with positive weight meets the condition of the constraint.")
-        self._kernel, self.method_ = kernel, kernel.method
+        self.method_ = None if self._kernel is None else self._kernel.method
 
     def __len__(self) -> int:
         return len(self._attributes)
@@ -219,8 +225,9 @@ class PreparedPenalty:
             if self._estimator == "U" and len(rows) < _LEAST:
                 if strict:
                     raise ValueError(
-                        f'estimator="U" needs at least 4 rows where {name}; found {len(rows)}. '
-                        'Merge it with another value, or use estimator="V".'
+                        f"The unbiased statistic needs at least 4 rows where {name}; found "
+                        f"{len(rows)}. Merge it with another value, leave these rows out, or use "
+                        'DependencePenalty(estimator="V").'
                     )
                 continue
             if not share:

@@ -127,7 +127,8 @@ class Steps:
 
     def terms(self, raw: Any, target: dict[str, Any]) -> tuple[Any, Any]:
         """Return mean loss and penalty of a batch as tensors."""
-        loss = (target["weight"] * self._nll(raw, target)).sum() / target["weight"].sum()
+        total = target["weight"].sum()
+        loss = (target["weight"] * self._nll(raw, target)).sum() / (total if total else 1.0)
         require_finite(loss)
         kernel = self._kernel(target["index"])
         if kernel is None:

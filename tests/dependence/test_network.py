@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -244,6 +245,87 @@ class TestPartialFit:
         for _ in range(3):
             model.partial_fit(X, y + 0.0, sensitive_features=groups)
         assert model.predict(X).shape == (600,)
+
+
+class TestRefit:
+    def test_another_kind_of_model_replaces_the_first(self, table):
+        X, y, groups = table
+        model = DistanceCovarianceClassifier(model="mlp", max_iter=2, random_state=0)
+        model.fit(X, y, sensitive_features=groups)
+        model.set_params(model="linear", max_iter=300).fit(X, y, sensitive_features=groups)
+        expected = X @ model.coef_[0] + model.intercept_
+        np.testing.assert_allclose(model.decision_function(X), expected)
+        model.set_params(model="mlp", max_iter=2).fit(X, y, sensitive_features=groups)
+        assert not hasattr(model, "coef_")
+
+    def test_a_warm_start_needs_the_same_classes_and_features(self, table):
+        X, y, groups = table
+        model = DistanceCovarianceClassifier(model="mlp", max_iter=2, warm_start=True)
+        model.fit(X, y, sensitive_features=groups)
+        model.fit(X, np.arange(len(y)) % 3, sensitive_features=groups)
+        assert model.predict_proba(X).shape == (len(y), 3)
+        model.fit(X[:, :1], np.arange(len(y)) % 3, sensitive_features=groups)
+        assert model.predict_proba(X[:, :1]).shape == (len(y), 3)
+
+
+class TestFewRows:
+    @pytest.mark.parametrize("classes", [[0, 1], [0, 1, 2]])
+    def test_the_first_rows_may_lack_a_class(self, table, classes):
+        X, y, groups = table
+        model = DistanceCovarianceClassifier(model="mlp", random_state=0)
+        of = y == 0
+        model.partial_fit(X[of], y[of], classes=classes, sensitive_features=groups[of])
+        probabilities = model.predict_proba(X)
+        assert np.isfinite(probabilities).all()
+        assert 0.5 < len(classes) * probabilities[:, 1].mean() < 1
+
+    @pytest.mark.parametrize("constraint", ["demographic_parity", "equalized_odds"])
+    def test_later_rows_may_be_too_few_for_the_penalty(self, table, constraint):
+        X, y, groups = table
+        model = DistanceCovarianceClassifier(model="mlp", constraint=constraint, random_state=0)
+        model.partial_fit(X, y, sensitive_features=groups)
+        before = model.predict_proba(X)
+        model.partial_fit(X[:3], y[:3], sensitive_features=groups[:3])
+        assert model.unfairness_ == 0
+        assert model.penalty_method_ is None
+        assert not np.array_equal(model.predict_proba(X), before)
+        with pytest.raises(ValueError, match="at least 4 rows"):
+            clone(model).partial_fit(X[:3], [0, 1, 0], sensitive_features=["f", "m", "f"])
+
+    def test_a_batch_may_weigh_nothing(self, table):
+        X, y, groups = table
+        weights = (np.arange(len(y)) < 20).astype(float)
+        model = DistanceCovarianceClassifier(
+            model="mlp", batch_size=8, max_iter=2, early_stopping=False, random_state=0
+        ).fit(X, y, sensitive_features=groups, sample_weight=weights)
+        assert np.isfinite(model.loss_curve_).all()
+
+    def test_counts_need_one_that_is_positive(self, table):
+        X, y, groups = table
+        model = DistanceCovarianceRegressor(loss="poisson", model="mlp")
+        with pytest.raises(ValueError, match=r"zero in every row; .* positive value"):
+            model.partial_fit(X, 0 * y, sensitive_features=groups)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (torch.nn.Linear(2, 2), r"shape \(n,\) or \(n, 1\); for n = 2 rows it returned \(2, 2\)"),
+        (torch.nn.Identity(), "no parameters"),
+    ],
+)
+def test_modules_that_do_not_fit_the_target(table, module, message):
+    X, y, groups = table
+    with pytest.raises(ValueError, match=message):
+        DistanceCovarianceClassifier(model=module).fit(X, y, sensitive_features=groups)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there(table):
+    X, y, groups = table
+    model = DistanceCovarianceClassifier(model="mlp", device="cuda")
+    with pytest.raises(ValueError, match='device="cuda", but torch sees no CUDA device'):
+        model.fit(X, y, sensitive_features=groups)
 
 
 def test_a_fitted_network_is_pickled_without_the_rows(table):

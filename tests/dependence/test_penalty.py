@@ -379,3 +379,37 @@ class TestBadInput:
         penalty = DependencePenalty("jdcov", c=2.0)
         assert clone(penalty).get_params() == penalty.get_params()
         assert "jdcov" in repr(penalty)
+
+
+def test_intersections_of_few_rows_may_be_levels():
+    groups = [["a", "x"], ["a", "y"], ["b", "x"], ["b", "y"], ["a", "x"], ["a", "x"]]
+    y_pred = np.arange(6.0)
+    value = DependencePenalty("joint").prepare(groups).value_and_grad(y_pred)[0]
+    names = ["".join(row) for row in groups]
+    assert value == pytest.approx(distance_covariance(y_pred, names))
+
+
+@pytest.mark.parametrize("kind", ["ccdcov", "sum_dcov", "jdcov"])
+def test_one_person_of_a_group_has_no_distance_variance(kind):
+    # The unbiased distance variance is zero exactly, in floating point only nearly.
+    rng = np.random.default_rng(0)
+    y_pred, one = rng.normal(size=50), np.where(np.arange(50) == 7, "b", "a")
+    prepared = DependencePenalty(kind, normalise="dvar").prepare(one)
+    value, slope = prepared.value_and_grad(y_pred)
+    assert value == 0
+    assert not slope.any()
+    prepared = DependencePenalty(kind, normalise="dvar").prepare(rng.choice(list("ab"), 50))
+    value, slope = prepared.value_and_grad(0.1 + 0.3 * (np.arange(50) == 7))
+    assert value == 0
+    assert not slope.any()
+
+
+def test_few_rows_may_be_allowed():
+    penalty = DependencePenalty()
+    with pytest.raises(ValueError, match="at least 4 rows"):
+        penalty.prepare(list("aba"))
+    prepared = penalty.prepare(list("aba"), allow_few=True)
+    value, slope = prepared.value_and_grad(np.arange(3.0))
+    assert prepared.method_ is None
+    assert value == 0
+    assert not slope.any()
