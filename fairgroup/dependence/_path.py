@@ -57,7 +57,8 @@ class FairnessPath(GroupConsumer, BaseEstimator):
     fairness_weights : array-like of float or None, default=None
         Strengths. None: 0 and a grid from 0.1 to 100.
     criterion : {"dcor", "jsd", "gap"} or callable, default="dcor"
-        Dependence of held-out predictions: squared distance correlation under the estimator's
+        Dependence of held-out predictions (without exposure, unless the estimator penalises
+        predictions with it): squared distance correlation under the estimator's
         constraint, Jensen-Shannon divergence between groups, or the largest difference between
         groups in the share of each class (mean prediction, for numbers). A callable takes
         predictions (probabilities) and protected attributes, and returns a number that is the
@@ -223,32 +224,37 @@ class FairnessPath(GroupConsumer, BaseEstimator):
     def _strengths(self) -> list[float]:
         if self.fairness_weights is None:
             return [0.0, *np.geomspace(0.1, 100, 13).tolist()]
-        weights = np.unique(np.asarray(self.fairness_weights, dtype=np.float64))
+        try:
+            weights = np.unique(np.asarray(self.fairness_weights, dtype=np.float64))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"fairness_weights must be numbers: {error}.") from error
         if not len(weights) or weights[0] < 0 or not np.isfinite(weights).all():
             raise ValueError(
                 f"fairness_weights must be finite and at least 0; got {self.fairness_weights!r}."
             )
         return weights.tolist()
 
-    def _parameter(self, name: str) -> str | None:
-        """Return where in the estimator a parameter is."""
-        found = [
-            key
-            for key in self.estimator.get_params(deep=True)
-            if key == name or key.endswith(f"__{name}")
-        ]
-        return min(found, key=len, default=None)
+    def _places(self, name: str) -> list[str]:
+        """Return where in the estimator a parameter is, the outermost first."""
+        parameters = self.estimator.get_params(deep=True)
+        found = [key for key in parameters if key == name or key.endswith(f"__{name}")]
+        return sorted(found, key=len)
 
-    def _fresh(self, weight: float, seed: int | None = None) -> Any:
-        key = self._parameter("fairness_weight")
-        if key is None:
+    def _parameter(self, name: str) -> str | None:
+        """Return where the part of the estimator that has a strength has another parameter."""
+        strength = self._places("fairness_weight")
+        if not strength:
             raise ValueError(
                 f"{type(self.estimator).__name__} has no parameter fairness_weight to choose."
             )
+        key = strength[0].removesuffix("fairness_weight") + name
+        return key if key in self.estimator.get_params(deep=True) else None
+
+    def _fresh(self, weight: float, seed: int | None = None) -> Any:
+        key = str(self._parameter("fairness_weight"))
         model = clone(self.estimator).set_params(**{key: weight})
-        state = self._parameter("random_state")
-        if seed is not None and state is not None:
-            model.set_params(**{state: seed})
+        if seed is not None:
+            model.set_params(**dict.fromkeys(self._places("random_state"), seed))
         return model
 
     def _run(
@@ -279,7 +285,7 @@ class FairnessPath(GroupConsumer, BaseEstimator):
     # Measuring and choosing -----------------------------------------------------------------
 
     def _make_measure(self, data: Rows) -> Measure:
-        inner = {name: self._value_of(name) for name in ("constraint", "encoder")}
+        inner = {name: self._value_of(name) for name in ("constraint", "encoder", "penalise")}
         return Measure(
             self.criterion, data.groups, bandwidth=self.bandwidth, seen_by=Seen(**inner)
         )

@@ -59,10 +59,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Seen:
-    """How the estimator sees fairness: its notion and its encoder, None where it has none."""
+    """How the estimator sees fairness, None where it has no such parameter."""
 
     constraint: str | None = None
     encoder: SensitiveEncoder | None = None
+    penalise: str | None = None
 
 
 class Measure:
@@ -77,7 +78,7 @@ class Measure:
     bandwidth : float or str
         Of "jsd".
     seen_by : Seen
-        Notion and encoder for "dcor".
+        Notion and encoder for "dcor"; whether exposure is part of the predictions.
     """
 
     def __init__(
@@ -89,13 +90,12 @@ class Measure:
         seen_by: Seen,
     ) -> None:
         self.criterion, self.bandwidth = criterion, bandwidth
+        self.with_exposure = seen_by.penalise in (None, "response")
         if criterion == "dcor":
             encoder = clone(seen_by.encoder) if seen_by.encoder is not None else SensitiveEncoder()
-            # The legitimate factors of conditional parity are not handed to a criterion.
-            given = seen_by.constraint not in (None, "conditional_parity")
             self.penalty = DependencePenalty(
                 "dcor",
-                constraint=str(seen_by.constraint) if given else "demographic_parity",
+                constraint=seen_by.constraint or "demographic_parity",
                 encoder=encoder.fit(groups),
             )
         elif not callable(criterion):
@@ -106,7 +106,8 @@ class Measure:
         if callable(self.criterion):
             return float(self.criterion(predictions, rows.groups))
         if self.criterion == "dcor":
-            prepared = self.penalty.prepare(rows.groups, y=rows.y)
+            given = rows.params.get("control_features")
+            prepared = self.penalty.prepare(rows.groups, y=rows.y, control_features=given)
             return prepared.value_and_grad(_columns(predictions))[0]
         if self.criterion == "jsd":
             return max(
@@ -162,6 +163,8 @@ def run_split(
         model.set_params(**{str(strength): weight})
         fit_with_groups(model, fitted_on.X, fitted_on.y, fitted_on.groups, fitted_on.params)
         predictions, loss = _judge(model, held_out, classifies=classes)
+        if not measure.with_exposure:
+            predictions = predictions / np.asarray(held_out.params.get("exposure", 1.0))
         rows.append(
             {
                 "fairness_weight": weight,

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_poisson_deviance
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fairgroup.dependence import (
@@ -216,3 +217,54 @@ class TestAround:
         with pytest.raises(NotFittedError):
             FairnessPathDisplay.from_estimator(clone(path))
         matplotlib.pyplot.close("all")
+
+
+def test_every_part_of_a_pipeline_is_seeded_and_the_model_measured(table):
+    X, y, groups = table
+    model = DistanceCovarianceClassifier(constraint="equalized_odds")
+    pipeline = Pipeline([("p", PCA(svd_solver="randomized")), ("the_model", model)])
+    path = FairnessPath(pipeline, fairness_weights=[0.0, 1.0], n_seeds=1, random_state=0)
+    path.fit(X, y, sensitive_features=groups)
+    inner = path.best_estimator_[-1]
+    assert inner.random_state == path.best_estimator_[0].random_state is not None
+    direct = FairnessPath(model, fairness_weights=[0.0, 1.0], n_seeds=1, random_state=0)
+    direct.fit(X, y, sensitive_features=groups)
+    np.testing.assert_allclose(direct.results_, path.results_, rtol=1e-2, atol=1e-4)
+
+
+def test_legitimate_factors_reach_the_criterion():
+    rng = np.random.default_rng(0)
+    n = 800
+    sex, job = rng.integers(0, 2, (2, n))
+    job = np.where(rng.random(n) < 0.7, sex, job)  # explains the difference
+    X = np.column_stack([job, rng.normal(size=n)])
+    y = (2 * job + rng.logistic(size=n) > 1).astype(int)
+    found = {}
+    for constraint in ("conditional_parity", "demographic_parity"):
+        path = FairnessPath(
+            DistanceCovarianceClassifier(constraint=constraint),
+            fairness_weights=[0.0],
+            n_seeds=2,
+            random_state=0,
+        ).fit(X, y, sensitive_features=sex, control_features=job)
+        found[constraint] = path.path_["criterion"].iloc[0]
+    assert abs(found["conditional_parity"]) < 0.1 * found["demographic_parity"]
+
+
+def test_exposure_is_not_measured_where_it_is_not_penalised():
+    rng = np.random.default_rng(0)
+    n = 600
+    sex = rng.integers(0, 2, n)
+    X, exposure = rng.normal(size=(n, 1)), np.where(sex == 1, 1.0, 0.5)
+    y = rng.poisson(exposure * np.exp(0.3 * X[:, 0]))
+    found = {}
+    for penalise in ("rate", "response"):
+        path = FairnessPath(
+            DistanceCovarianceRegressor(loss="poisson", penalise=penalise),
+            fairness_weights=[0.0],
+            n_seeds=2,
+            random_state=0,
+        ).fit(X, y, sensitive_features=sex, exposure=pd.Series(exposure))
+        found[penalise] = path.path_["criterion"].iloc[0]
+    assert abs(found["rate"]) < 0.02
+    assert found["response"] > 0.2
