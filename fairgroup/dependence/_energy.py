@@ -23,6 +23,7 @@ from scipy.stats import norm
 from fairgroup.dependence._attributes import Attributes, encode_attributes
 from fairgroup.dependence._cell_kernel import centre_cells
 from fairgroup.dependence._centring import Centring, prediction_variance
+from fairgroup.dependence._inputs import check_choices
 from fairgroup.dependence._line_kernel import line_row_sums
 from fairgroup.dependence._ranking import rank
 from fairgroup.groups import SensitiveEncoder
@@ -95,6 +96,7 @@ def subgroup_energy_report(
       group_a group_b    energy  contribution
     0     s=a     s=b  3.333333      0.666667
     """
+    check_choices(estimator, "auto")
     y = as_numbers(y_pred, "y_pred")
     if not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level={confidence_level!r}; expected a number in (0, 1).")

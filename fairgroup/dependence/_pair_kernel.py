@@ -98,7 +98,8 @@ class PairKernel(ABC):
 
     def _tensor_value_and_grad(self, y_pred: Any) -> tuple[float, Any]:
         """Evaluate a tensor with NumPy and the compiled loops."""
-        value, gradient = self.value_and_grad(y_pred.detach().cpu().numpy())
+        # bfloat16 is not known to NumPy.
+        value, gradient = self.value_and_grad(y_pred.detach().cpu().double().numpy())
         return value, y_pred.new_tensor(gradient)
 
     def _vector_value_and_grad(self, y_pred: NDArray[Any]) -> tuple[float, NDArray[Any]]:
@@ -267,8 +268,9 @@ def check_predictions(y_pred: Any, n: int) -> None:
             f"y_pred has shape {tuple(y_pred.shape)}; expected ({n},) or ({n}, n_outputs)."
         )
     values = y_pred if isinstance(y_pred, np.ndarray) else y_pred.detach()
-    if np.isfinite(float(values.sum())):
-        return
+    with np.errstate(over="ignore"):
+        if np.isfinite(float(values.sum())):
+            return
     values = values if isinstance(values, np.ndarray) else values.cpu().numpy()
     bad = ~np.isfinite(values).reshape(n, -1).all(axis=1)
     if bad.any():

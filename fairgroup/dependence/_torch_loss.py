@@ -84,6 +84,8 @@ class DistanceCovarianceLoss(torch.nn.Module):  # type: ignore[name-defined]
         if not fairness_weight >= 0:
             raise ValueError(f"fairness_weight must be at least 0; got {fairness_weight!r}.")
         choices = DependencePenalty(penalty) if isinstance(penalty, str) else penalty
+        if not isinstance(choices, DependencePenalty):
+            raise TypeError(f"penalty must be a name or a DependencePenalty; got {penalty!r}.")
         self.fairness_weight = fairness_weight
         self.distributed, self.process_group = distributed, process_group
         self.prepared = choices.prepare(

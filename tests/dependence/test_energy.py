@@ -109,3 +109,8 @@ def test_display():
     assert "10 further pairs" in right.get_title(loc="right")
     widths = sorted(bar.get_width() for bar in right.patches)
     assert_allclose(widths, sorted(display.report["contribution"].head(5)))
+
+
+def test_an_unknown_statistic():
+    with pytest.raises(ValueError, match="estimator='W'"):
+        subgroup_energy_report([0, 1, 2, 4, 7], list("aabbb"), estimator="W")

@@ -121,3 +121,18 @@ def test_bad_input(people):
     y_pred[3] = np.inf
     with pytest.raises(ValueError, match="row 3"):
         module(torch.tensor(y_pred))
+
+
+def test_half_precision_on_a_cpu(people):
+    groups, y_pred = people
+    tensor = torch.tensor(y_pred, dtype=torch.bfloat16, requires_grad=True)
+    loss = DistanceCovarianceLoss(groups)(tensor)
+    loss.backward()
+    exact, slope = DependencePenalty().prepare(groups).value_and_grad(tensor.detach().double())
+    assert loss.item() == pytest.approx(exact, rel=1e-2)
+    np.testing.assert_allclose(tensor.grad.double(), slope, rtol=1e-2, atol=1e-9)
+
+
+def test_penalties_that_are_none(people):
+    with pytest.raises(TypeError, match="penalty must be a name or a DependencePenalty; got 3"):
+        DistanceCovarianceLoss(people[0], penalty=3)
