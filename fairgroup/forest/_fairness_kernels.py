@@ -182,7 +182,8 @@ def dual_step(state: State, rules: Rules, unit: float) -> None:  # pragma: no co
 
     The multiplier of the constraint "gap <= max_unfairness" makes a step of dual ascent. The model
     answers with a delay, which alone would make the two swing; a share that answers to the excess
-    of now damps that. ``unit`` is the size of one unit of the outputs in the target's own.
+    of now damps that. ``unit`` is the size of one unit of the outputs in the target's own; the
+    excess is counted in units of the outputs, in which the weight acts.
     """
     widest = -1.0
     for stratum in range(rules.n_strata):
@@ -196,6 +197,6 @@ def dual_step(state: State, rules: Rules, unit: float) -> None:  # pragma: no co
             if seen > 1:
                 widest = max(widest, high - low)
     if widest >= 0:
-        excess = widest * unit - rules.max_unfairness
+        excess = widest - rules.max_unfairness / unit
         state.weight[1] = max(0.0, state.weight[1] + rules.dual_rate * excess)
         state.weight[0] = max(0.0, state.weight[1] + DAMPING * rules.dual_rate * excess)

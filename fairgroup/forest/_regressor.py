@@ -60,7 +60,8 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-7
         Of Adam.
     dual_learning_rate : float, default=0.005
-        Change of the fairness weight per row and per unit of excess over ``max_unfairness``.
+        Change of the fairness weight per row and per unit of excess over ``max_unfairness``, in
+        units of the target as learned.
     batch_size : int, default=1
         Rows per step; see `AranyaniClassifier`.
     n_epochs : int, default=1
