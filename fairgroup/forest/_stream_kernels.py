@@ -48,6 +48,9 @@ from fairgroup.forest._state import (
 
 __all__ = ["DECIDE", "RESOLVE", "WHOLE", "learn_rows", "scale_row", "standardise"]
 
+# Numba takes a compiled loop from its cache as long as *this* file is the same. What the loop is
+# made of lies in others too: this is their digest, so that a change there is a change here.
+MADE_OF = "0ddfa4bd80c30b4c"
 WHOLE, DECIDE, RESOLVE = 0, 1, 2  # both; decision without a label; label of an earlier decision
 SMALLEST = 1e-7  # probabilities are clipped to this in the loss
 _NEARLY = 1e-6  # a node output this close to 0 or 1 is saturated

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from fairgroup.forest import AranyaniClassifier, AranyaniRegressor
+from fairgroup.forest import AranyaniClassifier, AranyaniRegressor, _stream_kernels
 from fairgroup.forest._kernels import (
     backward,
     column_of,
@@ -150,6 +153,14 @@ def as_reference(reference, model, n_groups, notion):
         optimizer=model.optimizer,
         rate=model.learning_rate,
     )
+
+
+def test_a_changed_kernel_is_compiled_anew():
+    """Else users of an older version would go on with its loop, which numba has in its cache."""
+    folder = Path(_stream_kernels.__file__).parent
+    names = ("_fairness_kernels.py", "_kernels.py", "_state.py")
+    sources = "".join((folder / name).read_text(encoding="utf-8") for name in names)
+    assert hashlib.sha256(sources.encode()).hexdigest()[:16] == _stream_kernels.MADE_OF
 
 
 NOTIONS = st.sampled_from(["demographic_parity", "equal_opportunity", "equalized_odds"])
