@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -119,6 +119,12 @@ class FairnessPath(GroupConsumer, BaseEstimator):
     10.0
     """
 
+    __metadata_request__fit: ClassVar[dict[str, bool | None]] = {
+        "control_features": True,
+        "exposure": True,
+        "sample_weight": None,
+    }
+    __metadata_request__predict: ClassVar = {"exposure": True}
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "predict"])],
         "fairness_weights": ["array-like", None],
@@ -208,6 +214,9 @@ class FairnessPath(GroupConsumer, BaseEstimator):
             self.fairness_weight_, self.target_reached_ = 0.0, self.target is None
             return self._fit_all(X, y, None, fit_params)
         n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        for name, value in fit_params.items():
+            if len(value) != n_samples:
+                raise ValueError(f"{name} has {len(value)} rows, but X has {n_samples}.")
         frame = sensitive_frame(sensitive_features, n_samples=n_samples)[0]
         data = Rows(X, np.asarray(y), frame, fit_params)
         measure = self._make_measure(data)

@@ -6,12 +6,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mean_poisson_deviance
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -268,3 +269,19 @@ def test_exposure_is_not_measured_where_it_is_not_penalised():
         found[penalise] = path.path_["criterion"].iloc[0]
     assert abs(found["rate"]) < 0.02
     assert found["response"] > 0.2
+
+
+def test_what_has_a_row_each_is_routed_and_checked():
+    rng = np.random.default_rng(0)
+    X, sex, exposure = rng.normal(size=(200, 2)), rng.integers(0, 2, 200), rng.uniform(0.5, 1, 200)
+    y = rng.poisson(exposure)
+    model = DistanceCovarianceRegressor(loss="poisson")
+    path = FairnessPath(model, fairness_weights=[0.0, 1.0], n_seeds=1, random_state=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(path, {"target": [0.5]}, cv=2)
+        search.fit(X, y, sensitive_features=sex, exposure=exposure)
+    direct = path.fit(X, y, sensitive_features=sex, exposure=exposure)
+    found = search.best_estimator_.best_estimator_.intercept_
+    assert found == pytest.approx(direct.best_estimator_.intercept_, abs=1e-3)
+    with pytest.raises(ValueError, match="exposure has 3 rows, but X has 200"):
+        path.fit(X, y, sensitive_features=sex, exposure=exposure[:3])
