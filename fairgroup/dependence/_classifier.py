@@ -260,7 +260,8 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
         Warns
         -----
         FairnessWarning
-            Without ``sensitive_features``.
+            Without ``sensitive_features``, and for "linear" where ``fairness_weight`` is so strong
+            that the best constant would be better.
         ConvergenceWarning
             When the tolerance, or ``max_unfairness``, is not reached.
         """

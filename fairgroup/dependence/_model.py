@@ -217,6 +217,7 @@ class DependenceModel(GroupConsumer, BaseEstimator):
             fit = solve(self.fairness_weight_, None)
             self.unfairness_ = unfairness(fit) if penalised else np.nan
         self._keep_linear(fit)
+        self._warn_if_too_strong(objective)
 
     def _report_limit(self, reached: bool) -> None:
         limit = self.max_unfairness
@@ -246,6 +247,19 @@ class DependenceModel(GroupConsumer, BaseEstimator):
                 f"The fit stopped after {self.n_iter_} iterations with a gradient of "
                 f"{fit.optimality:.1e}; tol is {self.tol:g}. Raise max_iter or tol.",
                 ConvergenceWarning,
+                stacklevel=6,
+            )
+
+    def _warn_if_too_strong(self, objective: Objective) -> None:
+        """Warn where the best constant, which depends on nothing, has the lower loss."""
+        if self.penalise == "response" and np.ndim(objective.target.offset):
+            return  # predictions of a constant rate depend on the exposure
+        if self.unfairness_ < 0 and self.loss_curve_[-1] > self._unit:
+            warnings.warn(
+                f"fairness_weight={self.fairness_weight_:g} is too strong: the loss is above that "
+                "of the best constant, which depends on nothing. The unbiased penalty can be "
+                "negative, and rewards such predictions. Lower it, or set max_unfairness.",
+                FairnessWarning,
                 stacklevel=6,
             )
 

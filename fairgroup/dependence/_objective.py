@@ -115,11 +115,11 @@ class Objective:
     def null_loss(self) -> float:
         """Return half the mean deviance of the best constant, or 1 if it is perfect."""
         y, weights, offset = self.target.y, self.target.weights, self.target.offset
-        start = self.loss.start(y, weights, offset)
-        raw = start + np.zeros((len(y), 1 if np.ndim(start) == 0 else len(start)))
-        raw = raw[:, 0] if np.ndim(start) == 0 else raw
-        loss = float(weights @ (self.loss.nll(y, exposed(raw, offset)) - self.loss.saturated(y)))
-        return loss if loss > 0 else 1.0
+        loss = self.loss.sharper(10.0 ** (self.loss.stages - 1))  # the one that is fitted last
+        start = np.asarray(loss.start(y, weights, offset))
+        raw = start + np.zeros((len(y), *start.shape))
+        value = float(weights @ (loss.nll(y, exposed(raw, offset)) - loss.saturated(y)))
+        return value if value > 0 else 1.0
 
 
 def exposed(raw: Any, offset: Any) -> Any:

@@ -276,7 +276,8 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         Warns
         -----
         FairnessWarning
-            Without ``sensitive_features``.
+            Without ``sensitive_features``, and for "linear" where ``fairness_weight`` is so strong
+            that the best constant would be better.
         ConvergenceWarning
             When the tolerance, or ``max_unfairness``, is not reached.
         """

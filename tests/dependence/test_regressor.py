@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from sklearn.linear_model import (
 )
 
 from fairgroup.dependence import DistanceCovarianceRegressor, distance_correlation
+from fairgroup.exceptions import FairnessWarning
 
 LOSSES = ["squared", "absolute", "poisson", "gamma", "tweedie"]
 
@@ -210,3 +213,25 @@ def test_numbers_that_overflow():
     X = np.array([1e200, -1e200] * 4)[:, None]
     with pytest.raises(ValueError, match="Column 0 of X holds numbers too large"):
         DistanceCovarianceRegressor().fit(X, np.arange(8), sensitive_features=list("ab" * 4))
+
+
+def test_a_strength_that_is_worse_than_a_constant():
+    rng = np.random.default_rng(1)
+    X, sex = rng.normal(size=(200, 5)), rng.integers(0, 2, 200)
+    model = DistanceCovarianceRegressor(normalise=None, fairness_weight=1e4)
+    with pytest.warns(FairnessWarning, match="fairness_weight=10000 is too strong"):
+        model.fit(X, X[:, 0] + sex, sensitive_features=sex)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(fairness_weight=1.0).fit(X, X[:, 0] + sex, sensitive_features=sex)
+
+
+def test_absolute_errors_count_as_a_share_of_the_best_constants():
+    rng = np.random.default_rng(0)
+    X, sex = rng.normal(size=(200, 1)), rng.integers(0, 2, 200)
+    y = rng.standard_t(3, 200)  # nothing to learn
+    model = DistanceCovarianceRegressor(loss="absolute", fairness_weight=0.0)
+    model.fit(X, y, sensitive_features=sex)
+    share = model.loss_curve_[-1] / np.abs(y - np.median(y)).mean()
+    assert model._unit == pytest.approx(np.abs(y - np.median(y)).mean(), rel=1e-2)
+    assert 0.97 < share < 1.0
