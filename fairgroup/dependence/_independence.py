@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,9 @@ def _check(statistic: str, method: str, n_permutations: int, level: float) -> No
         raise ValueError(
             'method="chi2" is for the distance correlation; use method="permutation" for "jdcov".'
         )
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations={n_permutations!r}; expected at least 1.")
+    if not isinstance(n_permutations, Integral) or n_permutations < 1:
+        raise ValueError(
+            f"n_permutations={n_permutations!r}; expected a whole number, at least 1."
+        )
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; expected a number in (0, 1).")

@@ -88,6 +88,7 @@ def test_same_random_state_same_result():
         ({"method": "bootstrap"}, "method='bootstrap'"),
         ({"method": "chi2", "statistic": "jdcov"}, "is for the distance correlation"),
         ({"n_permutations": 0}, "n_permutations=0"),
+        ({"n_permutations": 1.5}, "n_permutations=1.5; expected a whole number"),
         ({"level": 5}, "level=5"),
     ],
 )
