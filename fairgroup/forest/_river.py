@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,12 +65,16 @@ class _Rows:
         try:
             row = np.array([[x[key] for key in self.columns]], dtype=np.float64)
         except (TypeError, ValueError) as error:
+            text = [key for key in self.columns if not isinstance(x[key], Real)]
             raise ValueError(
-                f"x has a feature that is no number: {x}. Encode it, or name it in "
-                "sensitive_features of to_river if it is a protected attribute."
+                f"x has features that are no numbers: {text}. Encode them, or name them in "
+                "sensitive_features of to_river if they are protected attributes."
             ) from error
         if not np.isfinite(row).all():
-            raise ValueError(f"x has a feature that is not finite: {x}.")
+            strange = [
+                k for k, good in zip(self.columns, np.isfinite(row[0]), strict=True) if not good
+            ]
+            raise ValueError(f"x has features that are not finite: {strange}.")
         return row
 
     def frame(self, x: dict[str, Any]) -> pd.DataFrame:
