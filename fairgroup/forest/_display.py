@@ -358,6 +358,7 @@ class AranyaniPathDisplay:
             style = {"color": "0.5", "linestyle": "--", "linewidth": 1.0}
             ax.plot(line["parity"], line["accuracy"], label="majority line", **style)
         ax.set(xlabel="difference between groups", ylabel=score, xlim=(0, None))
+        ax.set_title("at each point its fairness_weight", loc="right", fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False, fontsize="small")
         return self

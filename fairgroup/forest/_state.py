@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "ALARM",
     "CORRECT",
     "DEMOGRAPHIC_PARITY",
     "EQUALIZED_ODDS",
     "EQUAL_OPPORTUNITY",
     "FIXED",
-    "HEADER",
     "LABELLED",
     "LOSS",
     "NODE",
@@ -25,15 +25,18 @@ __all__ = [
     "ROWS",
     "RUNNING",
     "SATURATED",
+    "SATURATED_ROWS",
     "SNAPSHOTS",
     "STEPS",
     "STRIDE",
+    "UNSCALED",
     "Room",
     "Rules",
     "State",
     "Tally",
     "fresh_state",
     "leaf_view",
+    "node_view",
     "tally_views",
 ]
 

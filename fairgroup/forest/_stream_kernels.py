@@ -46,11 +46,11 @@ from fairgroup.forest._state import (
     Tally,
 )
 
-__all__ = ["DECIDE", "RESOLVE", "WHOLE", "learn_rows", "scale_row", "standardise"]
+__all__ = ["DECIDE", "MADE_OF", "RESOLVE", "WHOLE", "learn_rows", "standardise"]
 
 # Numba takes a compiled loop from its cache as long as *this* file is the same. What the loop is
 # made of lies in others too: this is their digest, so that a change there is a change here.
-MADE_OF = "0ddfa4bd80c30b4c"
+MADE_OF = "1946588945a7c7c0"
 WHOLE, DECIDE, RESOLVE = 0, 1, 2  # both; decision without a label; label of an earlier decision
 SMALLEST = 1e-7  # probabilities are clipped to this in the loss
 _NEARLY = 1e-6  # a node output this close to 0 or 1 is saturated
