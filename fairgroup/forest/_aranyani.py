@@ -57,6 +57,16 @@ NOTIONS = {
     "equal_opportunity": EQUAL_OPPORTUNITY,
     "equalized_odds": EQUALIZED_ODDS,
 }
+# Rules that say which arrays there are or what they mean, and their parameters.
+BUILT_IN = {
+    "n_trees": "n_estimators",
+    "depth": "max_depth",
+    "level": "level",
+    "notion": "constraint",
+    "fair": "Whether there is a fairness term (constraint, fairness_weight)",
+    "scaling": "standardize",
+    "scale_target": "standardize_target",
+}
 SCALINGS = {None: UNSCALED, "running": RUNNING, "fit": FIXED}
 
 
@@ -187,7 +197,9 @@ class AranyaniBase(
         encoder, codes = self._encode(sensitive_features, len(X), sensitive_groups)
         if first:
             self._start(X.shape[1], encoder)
-        elif encoder is not known:
+        else:
+            self._follow_parameters()
+        if not first and encoder is not known:
             self._open_groups(encoder)
         if encoder is not known:
             self._warn_about_lone_group()
@@ -264,6 +276,19 @@ class AranyaniBase(
             max_unfairness=float("nan") if target is None else float(target),
             dual_rate=float(self.dual_learning_rate),
         )
+
+    def _follow_parameters(self) -> None:
+        """Let parameters that were set since the first rows take effect, where they can."""
+        rules = self._make_rules(self.n_features_in_, self._rules.n_groups)
+        for rule, parameter in BUILT_IN.items():
+            if getattr(rules, rule) != getattr(self._rules, rule):
+                raise ValueError(
+                    f"{parameter} was changed after the first rows, and what has been learned "
+                    "does not fit the new value; set it back, or begin anew with fit."
+                )
+        self._rules = rules
+        if self.max_unfairness is None:
+            self._state.weight[:] = self._first_weight
 
     def _fix_scaler(self, X: Floats) -> None:
         """Under ``standardize="fit"`` the first rows fix the scale."""

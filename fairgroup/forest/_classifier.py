@@ -272,6 +272,7 @@ class AranyaniClassifier(ClassifierMixin, DecisionNumbers, AranyaniBase):
         """Learn further rows.
 
         With ``batch_size=1`` it makes no difference how a stream is cut into calls.
+        Parameters of the model that were set since take effect, if the learned arrays allow.
 
         Parameters
         ----------

@@ -244,6 +244,8 @@ class AranyaniRegressor(RegressorMixin, AranyaniBase):
     ) -> Self:
         """Learn further rows.
 
+        Parameters of the model that were set since take effect, if the learned arrays allow.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)

@@ -411,6 +411,25 @@ def test_a_frozen_encoder_knows_the_groups(stream):
     assert_array_equal(other.coef_, model.coef_)
 
 
+def test_parameters_set_in_mid_stream(stream):
+    """They take effect with the next rows, unless the arrays would have to be others."""
+    X, y, groups = stream(60)
+    model = begun().partial_fit(X, y, sensitive_features=groups)
+    before = model.coef_.copy()
+    model.set_params(learning_rate=0.0, optimizer="sgd", fairness_weight=7.0)
+    model.partial_fit(X, y, sensitive_features=groups)
+    assert_array_equal(model.coef_, before)
+    assert model.fairness_weight_ == 7.0
+    for name, value in (
+        ("n_estimators", 4), ("max_depth", 2), ("level", "node"), ("standardize", None),
+        ("constraint", "equalized_odds"), ("fairness_weight", 0.0),
+    ):  # fmt: skip
+        other = deepcopy(model).set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"{name}.*was changed after the first rows"):
+            other.partial_fit(X, y, sensitive_features=groups)
+        assert other.t_ == 120
+
+
 def test_no_rows_change_nothing(stream):
     X, y, groups = stream(60)
     model = begun().partial_fit(X, y, sensitive_features=groups)
