@@ -179,6 +179,7 @@ class DependencePenalty(BaseEstimator):
         *,
         y: ArrayLike | None = None,
         control_features: Any = None,
+        sample_weight: ArrayLike | None = None,
         loss: str = "log",
         fairness_weight: float = 1.0,
         exposure: ArrayLike | None = None,
@@ -189,7 +190,7 @@ class DependencePenalty(BaseEstimator):
 
         Parameters
         ----------
-        sensitive_features, y, control_features
+        sensitive_features, y, control_features, sample_weight
             As in `prepare`, of the rows that the booster is trained on, in their order.
         loss : {"log", "squared", "absolute", "poisson", "gamma", "tweedie"}, default="log"
             Base loss; "log" takes labels 0 .. n_classes - 1.
@@ -206,7 +207,8 @@ class DependencePenalty(BaseEstimator):
         -------
         objective : BoostingObjective
             A callable ``(y_true, raw_score) -> (grad, hess)`` for the parameter ``objective`` of
-            the scikit-learn classes of both libraries, with the base loss's Hessian.
+            the scikit-learn classes of both libraries, with the base loss's Hessian. Row weights
+            of the loss are the booster's, given to its ``fit``.
 
         Examples
         --------
@@ -220,7 +222,12 @@ class DependencePenalty(BaseEstimator):
         """
         from fairgroup.dependence._boosting import BoostingObjective
 
-        prepared = self.prepare(sensitive_features, y=y, control_features=control_features)
+        prepared = self.prepare(
+            sensitive_features,
+            y=y,
+            control_features=control_features,
+            sample_weight=sample_weight,
+        )
         return BoostingObjective(
             prepared,
             loss=loss,

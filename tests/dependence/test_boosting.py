@@ -147,6 +147,18 @@ class TestLibraries:
         assert found[20.0] < 0.4 * found[0.0]
 
 
+def test_weights_of_the_penalty_and_of_the_loss():
+    rng = np.random.default_rng(0)
+    sex, raw, y = rng.integers(0, 2, 12), rng.normal(size=12), rng.integers(0, 2, 12)
+    weights = rng.random(12)
+    penalty = DependencePenalty(estimator="V")
+    objective = penalty.boosting_objective(sex, sample_weight=weights, fairness_weight=2.0)
+    slope = penalty.prepare(sex, sample_weight=weights).value_and_grad(expit(raw))[1]
+    share = expit(raw)
+    expected = weights * (share - y) + 12 * 2.0 * share * (1 - share) * slope
+    np.testing.assert_allclose(objective(y, raw, weights)[0], expected)
+
+
 def test_bad_input():
     penalty, sex = DependencePenalty(), ["f", "m"] * 4
     with pytest.raises(ValueError, match="fairness_weight must be at least 0"):
