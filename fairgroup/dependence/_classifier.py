@@ -306,7 +306,9 @@ class DistanceCovarianceClassifier(ClassifierMixin, DependenceModel):
         classes : array-like of shape (n_classes,), default=None
             All classes, needed in the first call unless ``y`` has them all.
         sensitive_features, control_features, sample_weight
-            As in `fit`; the encoder of the first call is kept.
+            As in `fit`. The encoder of the first call is kept: give one that is fitted to all
+            levels where the first rows may lack some. Later calls leave out the penalty of fewer
+            than 4 rows (in a stratum).
 
         Returns
         -------

@@ -313,7 +313,9 @@ class DistanceCovarianceRegressor(RegressorMixin, DependenceModel):
         y : array-like of shape (n_samples,)
             Target.
         sensitive_features, control_features, exposure, sample_weight
-            As in `fit`; the encoder of the first call is kept.
+            As in `fit`. The encoder of the first call is kept: give one that is fitted to all
+            levels where the first rows may lack some. Later calls leave out the penalty of fewer
+            than 4 rows (in a stratum).
 
         Returns
         -------
