@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 KINDS = ("ccdcov", "jdcov", "sum_dcov", "joint")
 METHODS = ("auto", "dense", "sort", "cells", "blocked", "tiles")
 _MOST_CELLS = 4096  # a table of cells then takes 128 MB
+_LARGEST_TABLE = 20_000  # cells that can be asked for by name: 3 GB
 _DENSE_ROWS = 256  # up to here a matrix of all pairs is quicker than computing distances again
 
 
@@ -105,6 +106,11 @@ def _cell_kernel(
     attributes: Attributes, kind: str, c: float, centring: Centring, method: str
 ) -> CellKernel:
     table, w = attributes.table, centring.weights
+    if len(table) > _LARGEST_TABLE:
+        raise ValueError(
+            f"method={method!r} needs a table of {len(table)} x {len(table)} distinct rows of "
+            'sensitive_features; bin the continuous columns or use method="auto".'
+        )
     mass = np.bincount(attributes.cell, weights=w, minlength=len(table))
     if kind == "jdcov":
         values, const = joint_cells(table.block_distances, mass, centring, c)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
@@ -103,7 +104,7 @@ class FairnessPathDisplay:
             path["criterion"], path["loss"], xerr=path["criterion_se"], yerr=path["loss_se"],
             fmt="o-", color="#4c72b0", ecolor="#9fb4d6", markersize=4,
         )  # fmt: skip
-        for weight, row in path.iterrows():
+        for weight, row in path[_apart(path)].iterrows():
             ax.annotate(
                 f"{weight:.3g}", (row["criterion"], row["loss"]), xytext=(4, 4),
                 textcoords="offset points", fontsize="x-small",
@@ -120,3 +121,18 @@ class FairnessPathDisplay:
         ax.set(xlabel=self.criterion, ylabel="loss")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _apart(path: pd.DataFrame, least: float = 0.06) -> list[bool]:
+    """Whether a point is far enough from those before it that both can have a label.
+
+    Strengths found by halving lie close together. Distances are shares of the axes.
+    """
+    points = path[["criterion", "loss"]].to_numpy()
+    span = np.ptp(points, axis=0)
+    points = points / np.where(span > 0, span, 1.0)
+    labelled: list[int] = []
+    for i, point in enumerate(points):
+        if not labelled or np.abs(points[labelled] - point).max(axis=1).min() >= least:
+            labelled.append(i)
+    return [i in labelled for i in range(len(points))]

@@ -512,3 +512,10 @@ class TestBadInput:
     def test_correlation_takes_one_output(self):
         with pytest.raises(ValueError, match="takes one output"):
             distance_correlation(np.column_stack([Y, Y]), GROUPS)
+
+
+def test_a_table_of_cells_that_would_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr("fairgroup.dependence._choose._LARGEST_TABLE", 20)
+    z = np.random.default_rng(0).normal(size=30)
+    with pytest.raises(ValueError, match=r"method='cells' needs a table of 30 x 30"):
+        distance_covariance(z, z, method="cells")

@@ -285,3 +285,10 @@ def test_what_has_a_row_each_is_routed_and_checked():
     assert found == pytest.approx(direct.best_estimator_.intercept_, abs=1e-3)
     with pytest.raises(ValueError, match="exposure has 3 rows, but X has 200"):
         path.fit(X, y, sensitive_features=sex, exposure=exposure[:3])
+
+
+def test_labels_of_strengths_that_lie_together_do_not_cover_each_other():
+    from fairgroup.dependence._path_display import _apart
+
+    path = pd.DataFrame({"criterion": [1.0, 0.5, 0.49, 0.48, 0.0], "loss": [0, 1, 1.01, 1.02, 2]})
+    assert _apart(path) == [True, True, False, False, True]
