@@ -39,6 +39,7 @@ def test_both_are_there():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:zmq.*")
 def test_runs(path, data_home, tmp_path, monkeypatch):
     monkeypatch.setenv("FAIRGROUP_DATA_HOME", str(data_home))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # plots are to appear in the notebook
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
