@@ -154,7 +154,7 @@ def main() -> None:
         rows,
         title="Motor insurance: published and our figures on the study's test set",
         notes=f"{NOTES} The whole run took {processor:.0f} s of processor time, spread over two "
-        f"processes, and {wall:.0f} s on a machine that others used as well.",
+        f"processes, and {wall:.0f} s.",
         libraries=("torch", "skorch"),
     )
 
