@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
 
 from fairgroup.groups import SensitiveEncoder
+from fairgroup.groups._consume import is_fitted
 from fairgroup.groups._sensitive_encoder import distinct_rows
 
 __all__ = ["Attributes", "CellTable", "encode_attributes", "fitted_encoder"]
@@ -102,13 +101,8 @@ class Attributes:
 
 def fitted_encoder(encoder: SensitiveEncoder | None, sensitive_features: Any) -> SensitiveEncoder:
     """Return the encoder if it is fitted, else a fitted clone of it; None means the defaults."""
-    if encoder is not None:
-        try:
-            check_is_fitted(encoder)
-        except NotFittedError:
-            pass
-        else:
-            return encoder
+    if encoder is not None and is_fitted(encoder):
+        return encoder
     fresh = SensitiveEncoder() if encoder is None else clone(encoder)
     return fresh.fit(sensitive_features)
 

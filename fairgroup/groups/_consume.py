@@ -14,7 +14,7 @@ from fairgroup.groups._codes import GroupCodes
 from fairgroup.groups._group_encoder import GroupEncoder
 from fairgroup.groups._shown import GroupsShown
 
-__all__ = ["GroupConsumer", "encode_groups"]
+__all__ = ["GroupConsumer", "encode_groups", "is_fitted"]
 
 
 class GroupConsumer(GroupsShown):
@@ -74,7 +74,7 @@ def encode_groups(
             stacklevel=3,
         )
         return None, GroupCodes.everyone(n_samples)
-    if encoder is not None and _is_fitted(encoder):
+    if encoder is not None and is_fitted(encoder):
         groups = encoder.transform(sensitive_features)
     else:
         encoder = GroupEncoder() if encoder is None else clone(encoder)
@@ -92,7 +92,8 @@ def encode_groups(
     return encoder, groups
 
 
-def _is_fitted(encoder: GroupEncoder) -> bool:
+def is_fitted(encoder: Any) -> bool:
+    """Whether an encoder has been fitted."""
     try:
         check_is_fitted(encoder)
     except NotFittedError:
