@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +111,10 @@ def test_interior_point_agrees_with_the_closed_form(rng, shape, sparse):
 def test_certificate_holds_for_more_groups(rng, shape):
     tables = np.concatenate([random_tables(rng, 15, *shape, sparse=s) for s in (False, True)])
     result = pid_broja(tables)
-    # Which multiple of 1e-10 can still be certified on sparse tables depends on the processor.
-    tight = pid_broja(tables, tol=3e-10)
+    with warnings.catch_warnings():
+        # How near to 1e-10 a sparse table can be certified depends on the processor.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        tight = pid_broja(tables, tol=1e-10)
     assert (result.duality_gap <= 1e-9).all()
     assert (result.unique1 - result.duality_gap <= tight.unique1 + 1e-12).all()
     assert (tight.unique1 <= result.unique1 + 1e-10).all()
